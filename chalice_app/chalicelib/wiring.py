@@ -222,7 +222,7 @@ class Services(Installation):
 
     @cached_property
     def notice_jobs(self) -> NoticeJobs:
-        brief = {"connect_timeout": 1, "read_timeout": 2, "retries": {"mode": "standard", "max_attempts": 1}}
+        brief = {"connect_timeout": 1, "read_timeout": 2, "retries": {"mode": "standard", "total_max_attempts": 2}}
         return NoticeJobs(self._client("sqs", **brief), self._required("NOTICES_QUEUE_NAME"))
 
     @cached_property
@@ -231,8 +231,10 @@ class Services(Installation):
 
     @cached_property
     def mailer(self) -> Mailer:
+        # A caller waits: a page at most 29 s, and the function that sends notices has others to send.
+        brief = {"connect_timeout": 2, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
         return Mailer(
-            self._client("sesv2"),
+            self._client("sesv2", **brief),
             sender=self._required("MAIL_FROM"),
             configuration_set=self.mail_configuration_set or None,
             allow_local_links=self._allow_local_links,
@@ -285,7 +287,8 @@ class Services(Installation):
     def _client(self, name: str, **more: Any) -> Any:
         from botocore.config import Config
 
-        usual = {"connect_timeout": 3, "read_timeout": 10, "retries": {"mode": "standard", "max_attempts": 4}}
+        # A page's whole call ends after 29 s: one service that hangs answers with an error before.
+        usual = {"connect_timeout": 2, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
         return self._session.client(name, config=Config(**{**usual, **more}))  # type: ignore[call-overload]
 
 

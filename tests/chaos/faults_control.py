@@ -9,6 +9,7 @@ import psutil
 from tests.chaos import faults
 from tests.chaos import faults_stores as stores
 from tests.chaos.faults import Fault
+from tests.chaos.faults_mail import MAIL, mail_fails
 from tests.chaos.faulty_proxy import FaultMode, FaultyProxy, ProxyPart
 from tests.chaos.scene import Injection, Scene
 from tests.chaos.small_disks import fill
@@ -160,6 +161,7 @@ WEIGHTS: dict[Fault, int] = {
     objects_fail: 5,
     corrupt_newest: 5,
     fill_disk: 5,
+    mail_fails: 5,
     stores.kill_table: 4,
     stores.freeze_table: 2,
     stores.kill_ministack: 3,
@@ -188,6 +190,7 @@ _EXCLUSIVE_GROUPS: dict[Fault, str] = {
     control_half: CONTROL,
     objects_fail: OBJECTS,
     fill_disk: "disk",
+    mail_fails: MAIL,
     **dict.fromkeys(stores.FAULTS, stores.STORES),
     faults.drop_socket: "refuse_websocket",
     faults.withhold_acks: "withhold_acks",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -20,6 +20,9 @@ SLOW_SECONDS = (1.0, 4.0)
 READY_WITHIN_SECONDS = 10.0
 #: Headers of one connection, not of the request that travels over it.
 _OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
+
+#: (method, URL, headers, body) → the headers with which the call goes on
+Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
 
 
 class FaultMode(Enum):
@@ -43,6 +46,8 @@ class FaultyProxy:
         self._modes = {"": FaultMode.FINE}
         #: The calls that were met with silence.
         self.silenced = 0
+        #: signs a call for the target, where the caller's signature names the proxy
+        self.sign: Sign | None = None
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -128,10 +133,11 @@ class FaultyProxy:
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OF_THE_CONNECTION}
+        url = f"{self._target}{request.raw_path}"
         call = self._session.request(
             request.method,
-            URL(f"{self._target}{request.raw_path}", encoded=True),
-            headers=headers,
+            URL(url, encoded=True),
+            headers=self.sign(request.method, url, headers, body) if self.sign is not None else headers,
             data=body or None,
             allow_redirects=False,
         )

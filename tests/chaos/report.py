@@ -11,9 +11,11 @@ MAX_AWAY_SECONDS = 180.0
 
 
 def is_good(outcome: Outcome) -> bool:
-    """Returns whether nothing is duplicated, unanswered, out of order or left over, no line long away, few lost."""
+    """Returns whether nothing is duplicated, unanswered, out of order or left over, all news sent, no line long away,
+    few lost."""
     verdict = outcome.verdict
     bad = [*verdict.duplicated, *verdict.unanswered, *verdict.out_of_order, *outcome.orphans, *outcome.left_over]
+    bad += outcome.unsent
     well = outcome.online and not outcome.zombies and outcome.longest_away <= MAX_AWAY_SECONDS
     return not bad and well and len(verdict.lost) <= allowed(outcome)
 
@@ -69,6 +71,7 @@ def table(outcome: Outcome, seconds: float) -> str:
         ("longest a line was away", f"{outcome.longest_away:.0f} s"),
         ("settled after the last fault", f"{outcome.settled_after:.0f} s"),
         ("lines with snapshots", str(outcome.snapshots)),
+        ("notices not sent", _some(outcome.unsent)),
         ("orphans", _some(outcome.orphans)),
         ("zombies", str(outcome.zombies)),
         ("left over after the stop", _some(outcome.left_over)),

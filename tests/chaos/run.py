@@ -19,6 +19,7 @@ from tests.chaos import processes, small_disks
 from tests.chaos.evidence import from_phones, from_table
 from tests.chaos.faults import USUAL_DELAY_MS
 from tests.chaos.faults_control import deck, exclusive_group
+from tests.chaos.faults_mail import signer, unsent
 from tests.chaos.faulty_proxy import FaultMode, FaultyProxy
 from tests.chaos.lines import ALL_ONLINE_WITHIN_SECONDS, create, link, services_of
 from tests.chaos.load import Load
@@ -66,6 +67,8 @@ class Outcome:
     slopes: dict[str, float]
     disk_full_possible: bool
     snapshots: int = 0
+    #: notices that were due in the end: tenant, audience and kind
+    unsent: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
 
     @property
@@ -88,16 +91,18 @@ def run(data: Path, minutes: float, seed: int, report: Report) -> Outcome:
         enter = cleanup.enter_context
         control = enter(FaultyProxy(f"http://127.0.0.1:{ports.gateway}", random.Random(seed + 1)))
         objects = control.part(PREFIX)
+        mail = enter(FaultyProxy(f"http://127.0.0.1:{ports.ministack}", random.Random(seed + 2)))
         has_small_slot = enter(small_disks.mounted(data / "runners" / SMALL_SLOT, SMALL_DISK_MEBIBYTES))
         has_small_table = enter(small_disks.mounted(data / "table", SMALL_TABLE_MEBIBYTES))
-        stack = enter(_stack(data, ports, control, report))
+        stack = enter(_stack(data, ports, control, mail, report))
+        mail.sign = signer(stack.aws)
         whatsapp = enter(SimulatorClient(stack.phone_url))
         openai = enter(httpx.Client(base_url=stack.openai_url, timeout=30, trust_env=False))
         openai.post("/control/delay", json={"delay_ms": USUAL_DELAY_MS}).raise_for_status()
         services = services_of(stack)
         lines = create(services, LINES, CONTACTS)
         small = (SMALL_SLOT,) if has_small_slot else ()
-        scene = Scene(stack, services, whatsapp, lines, control, objects, openai, rng, small, has_small_table)
+        scene = Scene(stack, services, whatsapp, lines, control, objects, mail, openai, rng, small, has_small_table)
         link(services, whatsapp, lines, ALL_ONLINE_WITHIN_SECONDS)
         report(f"{len(lines)} lines are online; seed {seed}")
         outcome = _inject_under_load(scene, minutes * 60, seed, began_at, report)
@@ -109,7 +114,7 @@ def run(data: Path, minutes: float, seed: int, report: Report) -> Outcome:
     return outcome
 
 
-def _stack(data: Path, ports: Ports, control: FaultyProxy, report: Report) -> LocalStack:
+def _stack(data: Path, ports: Ports, control: FaultyProxy, mail: FaultyProxy, report: Report) -> LocalStack:
     return local_stack(
         data,
         ports=ports,
@@ -117,6 +122,7 @@ def _stack(data: Path, ports: Ports, control: FaultyProxy, report: Report) -> Lo
         runner_capacity=CAPACITY,
         report=report,
         # The stage's prefix stays; only the host is another.
+        app_settings={"AWS_ENDPOINT_URL_SESV2": mail.url},
         runner_settings={"CONTROL_URL": f"{control.url}/{STAGE}"},
     )
 
@@ -156,6 +162,7 @@ def _inject_under_load(scene: Scene, seconds: float, seed: int, began_at: float,
         zombies=len(zombies),
         slopes=monitor.memory.slopes(),
         disk_full_possible=bool(scene.small_disks),
+        unsent=unsent(scene.services, scene.lines),
         snapshots=sum(bool(session.snapshots) for session in sessions),
     )
 
@@ -176,6 +183,7 @@ def _inject_faults(scene: Scene, monitor: Monitor, seconds: float, report: Repor
         _revert_if_due(injection, float("inf"))
     scene.control.set(FaultMode.FINE)
     scene.objects.set(FaultMode.FINE)
+    scene.mail.set(FaultMode.FINE)
     scene.openai.delete("/control/faults").raise_for_status()
 
 
@@ -217,14 +225,15 @@ def _wait_until_settled(scene: Scene, monitor: Monitor, load: Load, report: Repo
         verdict = evaluate(load.written, stored, turns, bubbles)
         swept = online_since is not None and now - online_since >= SWEPT_AFTER_SECONDS
         complete = not verdict.lost or (online_since is not None and now - online_since >= LOST_AFTER_SECONDS)
-        if (swept and complete and verdict.is_settled) or now > deadline:
+        due = unsent(scene.services, scene.lines)
+        if (swept and complete and verdict.is_settled and not due) or now > deadline:
             return verdict, resent
         if now - reported_at > 20:
             reported_at = now
             waiting = ", ".join(verdict.unanswered[:4])
             report(
                 f"settling: away {sorted(monitor.away)}, {len(verdict.unanswered)} unanswered, "
-                f"{len(verdict.lost)} not handed in. {waiting}"
+                f"{len(verdict.lost)} not handed in, {len(due)} notices not sent. {waiting}"
             )
 
 

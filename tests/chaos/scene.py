@@ -57,6 +57,8 @@ class Scene:
     #: before the application, for the runners; and its part through which they store and fetch snapshots
     control: FaultyProxy
     objects: ProxyPart
+    #: between the application and SES
+    mail: FaultyProxy
     openai: httpx.Client
     rng: random.Random
     #: slots whose data lies on a small disk of their own

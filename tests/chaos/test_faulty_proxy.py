@@ -1,16 +1,21 @@
 """The proxy forwards every call when it is fine, and fails as its mode says."""
 
 import http.server
+import json
 import random
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from infrastructure.local.aws import Aws
+from infrastructure.local.signature import AccessKey, Request, verify
+from tests.chaos.faults_mail import signer
 from tests.chaos.faulty_proxy import FaultMode, FaultyProxy
 
 
@@ -93,3 +98,25 @@ def test_a_half_failing_proxy_refuses_some_and_loses_the_answers_of_others(proxy
             lost += 1
     assert answered and refused and lost
     assert _Echo.calls == answered + lost
+
+
+def test_a_call_that_was_signed_for_the_proxy_is_signed_anew_for_the_target() -> None:
+    aws = Aws.with_new_key("http://127.0.0.1:1", "http://127.0.0.1:2")
+    seen: list[Request] = []
+
+    class Door(_Echo):
+        def do_POST(self) -> None:
+            seen.append(Request(self.command, self.path, "", list(self.headers.items())))
+            super().do_POST()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    body = json.dumps({"FromEmailAddress": "line@example.com"}).encode()
+    with FaultyProxy(f"http://127.0.0.1:{server.server_port}", random.Random(1)) as opened:
+        opened.sign = signer(aws)
+        httpx.post(f"{opened.url}/v2/email/outbound-emails", content=body, headers={"Authorization": "for the proxy"})
+    server.shutdown()
+    server.server_close()
+    signed = verify(seen[0], body, AccessKey(aws.key_id, aws.secret), datetime.now(UTC))
+    assert (signed.service, "host" in signed.headers) == ("ses", True)
+    assert dict(seen[0].headers)["Host"] == f"127.0.0.1:{server.server_port}"

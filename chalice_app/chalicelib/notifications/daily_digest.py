@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def send_due(services: "Services") -> None:
-    """Sends the digest of this day, if its time has come and nobody has sent it."""
+def send_due(services: "Services", ends_at: int) -> None:
+    """Sends the digest of this day, if its time has come and nobody has sent it; begins no mail after ``ends_at``."""
     now = services.clock()
-    day = day_of_digest(services.quiet_hours, now)
+    day = day_of_digest(services.quiet_hours, now) if now < ends_at else None
     failures = services.digests.claim(day, now) if day is not None else None
     if day is None or failures is None:
         return
     lines = digest_of((_with_link(services, *each) for each in services.tenants.list_all()), now)
     reached, tried = 0, channels(services) if lines else {}
     for name, channel in tried.items():
+        if services.clock() >= ends_at:
+            break
         try:
             channel.send_digest(lines)
             reached += 1

@@ -33,13 +33,13 @@ LINES_OF_A_PARTITION: Final = 60
 PAUSE: Final = timedelta(seconds=60)
 
 
-def send_due(services: "Services") -> None:
-    """Sends all operators' notices that are due, unless another sender does it."""
+def send_due(services: "Services", ends_at: int) -> None:
+    """Sends all operators' notices that are due, unless another sender does it; calls no channel after ``ends_at``."""
     ways = channels(services)
     held = services.notices.batches.claim(services.token(), services.clock())
     if held is None:
         return
-    owed = send_owed(services, held, ways)
+    owed = send_owed(services, held, ways, ends_at)
     batch = held.batch
     if batch is None or not batch.begun:
         lines = _collect(services, told=bool(ways))
@@ -49,7 +49,7 @@ def send_due(services: "Services") -> None:
         batch = Batch(services.clock(), tuple(lines), tuple(ways))
         if not services.notices.batches.store(held, batch):
             return
-    _send(services, held, batch, ways, owed)
+    _send(services, held, batch, ways, owed, ends_at)
 
 
 def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
@@ -84,10 +84,17 @@ def _kept_back_until(services: "Services", notice: Notice, now: int) -> int:
 
 
 def _send(
-    services: "Services", held: Held, batch: Batch, ways: Mapping[str, Channel], owed: Mapping[str, Owed]
+    services: "Services",
+    held: Held,
+    batch: Batch,
+    ways: Mapping[str, Channel],
+    owed: Mapping[str, Owed],
+    ends_at: int,
 ) -> None:
     """Sends the batch to each channel that is left; once one got it, the others are owed it."""
     for channel in batch.left:
+        if services.clock() >= ends_at:
+            break
         if channel not in ways or channel in owed:
             continue  # the deployment no longer names it, or it fails and gets everything later
         try:

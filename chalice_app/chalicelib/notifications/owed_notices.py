@@ -42,12 +42,12 @@ def owe(owed: Mapping[str, Owed], channel: str, lines: Sequence[BatchLine]) -> d
     return {**owed, channel: Owed((*before.lines, *more)[:MAX_OWED], before.attempts, before.next_at)}
 
 
-def send_owed(services: "Services", held: Held, ways: Mapping[str, Channel]) -> dict[str, Owed]:
-    """Sends channels what they are owed and what is still so; returns what is owed afterwards."""
+def send_owed(services: "Services", held: Held, ways: Mapping[str, Channel], ends_at: int) -> dict[str, Owed]:
+    """Sends channels what they are owed and what is still so, until ``ends_at``; returns what is owed afterwards."""
     owed = {channel: each for channel, each in held.owed.items() if channel in ways}
     for channel, each in list(owed.items()):
         now = services.clock()
-        if each.next_at > now:
+        if each.next_at > now or now >= ends_at:
             continue
         try:
             lines, waiting = _payable(services, each)

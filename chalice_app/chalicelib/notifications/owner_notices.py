@@ -30,17 +30,16 @@ PAUSED_LOOKED_AT_AFTER: Final = timedelta(minutes=15)
 
 
 def send_due(services: "Services", tenant_id: str) -> bool:
-    """Sends the owner's notices that are due; False if a mail could not be sent."""
+    """Sends the owner's notices that are due, until a mail cannot be sent; False then."""
     try:
         tenant, session = services.tenants.get(tenant_id), services.sessions.get(tenant_id)
     except NotFound:
         return True
-    sent = [
+    return all(
         _send(services, tenant, session, notice)
         for notice in services.notices.of_tenant(tenant_id, Recipient.OWNER)
         if notice.due_at is not None and notice.due_at <= services.clock() and is_known(notice)
-    ]
-    return all(sent)
+    )
 
 
 def is_known(notice: Notice) -> bool:

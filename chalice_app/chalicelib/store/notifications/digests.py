@@ -1,6 +1,5 @@
 """The record of the daily digest: one item, claimed by one sender at a time."""
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -24,15 +23,13 @@ class Digests:
 
     def claim(self, day: str, now: int) -> int | None:
         """Claims the digest of this day; returns how often it failed. None if it was sent, or if it is not due."""
-        item = self._table.get(*_KEY) or {}
-        if item.get("day") == day or item.get("not_before", 0) > now:
-            return None
         changes = {"not_before": now + milliseconds(CLAIMED_FOR)}
-        unchanged = Attr("not_before").not_exists() | Attr("not_before").lte(now)
-        with suppress(ConditionFailed):
-            self._table.update(Update(*_KEY, set=changes, when=unchanged & Attr("day").ne(day)))
-            return int(item.get("failures", 0))
-        return None
+        due = Attr("not_before").not_exists() | Attr("not_before").lte(now)
+        try:
+            item = self._table.update(Update(*_KEY, set=changes, when=due & Attr("day").ne(day)))
+        except ConditionFailed:
+            return None
+        return int(item.get("failures", 0))
 
     def record_sent(self, day: str) -> None:
         """Records that the digest of this day was sent."""

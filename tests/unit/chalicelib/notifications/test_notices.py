@@ -158,6 +158,32 @@ def test_a_job_leaves_the_others_to_the_next_minute_when_ses_is_down(
     assert caplog.messages.count("mail_not_sent") == notices.MAX_FAILURES_IN_A_ROW
 
 
+def test_a_job_whose_mails_hang_ends_in_time_and_what_failed_is_recorded(
+    office: Services, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SES accepts calls and never answers: a mail takes 21 s (wiring.py), and Lambda ends the job after 60 s."""
+    operators = [f"operator{number}@example.com" for number in range(5)]
+    office._environment = {**office._environment, "OPERATORS_EMAIL": " ".join(operators)}
+
+    def hang(*_: Any) -> str:
+        clock.pass_seconds(21)
+        raise BUSY
+
+    monkeypatch.setattr(mailer(office), "_send", hang)
+    break_down(office, 3)
+    for _ in range(30):
+        began_at = clock()
+        notices.handle(office, EVERYTHING)
+        assert clock() - began_at < 60_000
+        clock.pass_seconds(60)
+    late = {record.__dict__.get("kind") for record in caplog.records if record.message == "notice_not_sent"}
+    assert {"mail", NoticeKind.KEY_REVOKED} <= late, "an alarm rings for operators and for owners"
+    monkeypatch.undo()
+    minutes_pass(office, clock, 20)
+    assert [mails_to(office, to) for to in operators] == [1] * 5
+    assert len(mailer(office).sent) == 5 + 3
+
+
 def test_a_mail_that_can_never_be_sent_is_an_error_and_not_tried_again(
     office: Services, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
