@@ -199,6 +199,9 @@ _EXCLUSIVE_GROUPS: dict[Fault, str] = {
     faults.slow_model: "model",
 }
 
+#: The kinds that read or write the stores themselves; while these fail they would wait, and nothing were reverted.
+NEED_STORES: frozenset[Fault] = frozenset({corrupt_newest, mail_fails})
+
 
 def exclusive_group(fault: Fault) -> str:
     """Returns the fault's group; empty for a fault that may come at any time."""

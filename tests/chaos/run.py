@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 import psutil
+from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.errors import AnswerlineError
 from infrastructure.local.lambda_runtime.events import STAGE
 from infrastructure.local.lambda_runtime.objects import PREFIX
 from infrastructure.local.settings import Ports
@@ -18,8 +20,9 @@ from infrastructure.local.stack import LocalStack, local_stack
 from tests.chaos import processes, small_disks
 from tests.chaos.evidence import from_phones, from_table
 from tests.chaos.faults import USUAL_DELAY_MS
-from tests.chaos.faults_control import deck, exclusive_group
+from tests.chaos.faults_control import NEED_STORES, deck, exclusive_group
 from tests.chaos.faults_mail import signer, unsent
+from tests.chaos.faults_stores import STORES
 from tests.chaos.faulty_proxy import FaultMode, FaultyProxy
 from tests.chaos.lines import ALL_ONLINE_WITHIN_SECONDS, create, link, services_of
 from tests.chaos.load import Load
@@ -193,7 +196,12 @@ def _inject_next(
     for _ in range(10):
         fault = next(kinds)
         busy = {injection.exclusive_group for injection in monitor.injections if injection.ended_at is None} - {""}
-        injection = None if exclusive_group(fault) in busy else fault(scene)
+        if exclusive_group(fault) in busy or (fault in NEED_STORES and STORES in busy):
+            continue
+        try:
+            injection = fault(scene)
+        except (BotoCoreError, ClientError, AnswerlineError):
+            continue  # a store that was just killed: this fault has no target
         if injection is None:
             continue
         if injection.duration_seconds == 0:
