@@ -12,7 +12,9 @@ from chalice.test import Client, HTTPResponse
 
 import wire
 from chalicelib.aws.sqs import NoticeJob, TurnCheck
-from chalicelib.model import EventKind, Policies, SkipReason, SnapshotVersion, TurnState
+from chalicelib.errors import TransientError
+from chalicelib.model import LEASE, EventKind, Policies, SkipReason, SnapshotVersion, TurnState, milliseconds
+from chalicelib.model.notices.kinds import NoticeKind, Recipient
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.notifications import notices
 from chalicelib.replies import inbound
@@ -615,6 +617,26 @@ def test_what_is_saved_is_stored_with_the_lease_and_is_no_reason_for_a_new_repor
     holder.sync(sessions=[online(1, saved_ms_ago=0)])
     assert saved() == (clock(), "")
     assert services.sessions.get(T).sequence == before
+
+
+def test_a_heartbeat_mails_nobody_and_renews_its_lease_before_a_queue_that_hangs(
+    holder: Caller, services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQS accepts the call and never answers (6 s, wiring.py); SES is not called at all."""
+    leases: list[int] = []
+
+    def hang(*_: Any, **__: Any) -> None:
+        leases.extend(runner.lease_until for runner in services.placement.runners.alive())
+        clock.pass_seconds(6)
+        raise TransientError("SQS does not answer.")
+
+    monkeypatch.setattr(services.notice_jobs, "enqueue", hang)
+    monkeypatch.setattr(services, "mailer", None)
+    began_at = clock()
+    holder.sync(sessions=[online(2, phase="logged_out", number=None)])
+    assert leases and set(leases) == {began_at + milliseconds(LEASE)}
+    [notice] = services.notices.of_tenant(T, Recipient.OPERATORS)
+    assert (notice.kind, notice.due_at) == (NoticeKind.DISCONNECTED, began_at), "the loop of the next minute sends it"
 
 
 def test_a_session_leaves_a_full_disk_for_a_runner_on_another_one(
