@@ -58,7 +58,7 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     log_context.bind(turn=turn.id)
     tenant = view.tenant
     others = tuple(other for other in view.turns if other.id != turn.id)
-    lines = history(view.messages, others, batch, tenant.policies.history_messages, since=view.history_since)
+    lines = history(view.read_with(batch), others, batch, tenant.policies.history_messages, since=view.history_since)
     lines = (*lines, context_line(lines, batch, now=services.clock(), time_zone=tenant.time_zone))
     try:
         text = _call_model(services, tenant, turn, lines)

@@ -20,8 +20,8 @@ Item = dict[str, Any]
 REASON_WITHIN = 90.0
 #: A page finds a message that is readable at last so soon, where nothing tells it: `message_tail.js: REREAD_MS`.
 REREAD_WITHIN = 630.0
-#: A runner that began to send such a turn may find out later that it must not be sent any more.
-ENDED_LATER = frozenset({SkipReason.TOO_OLD, SkipReason.OTHER_LOGIN})
+#: A turn that a runner began to send may end so later: the runner finds out, or no runner can report it any more.
+ENDED_LATER = frozenset({SkipReason.TOO_OLD, SkipReason.OTHER_LOGIN, SkipReason.PAUSED})
 
 
 class AnswerPromises:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import greenlet  # type: ignore[import-untyped]
 
-from chalicelib.model import SkipReason
+from chalicelib.model import MAX_MESSAGE_AGE, SkipReason, milliseconds
 from chalicelib.model.conversation import MAX_DISCARDS
 from chalicelib.model.messages.automatic_messages import OTHER_CHATS
 from chalicelib.model.tenant import Audience
-from chalicelib.store.conversation.items import turn_from
+from chalicelib.store.conversation.items import chat_key, turn_from
 from chalicelib.store.sessions import session_from
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.people import TAKEOVER_MINUTES
@@ -119,6 +119,19 @@ class Contents:
                     self._report("deleted", f"the model is told {stanza.id}")
                 elif role == "user" and version < max((newer for _, newer, _ in states), default=0):
                     self._report("older wording", f"the model is told {stanza.id} in version {version}")
+                if role == "user" and self._waits_for_later_turn(call, f"contact#{stanza.id}"):
+                    self._report("duplicated", f"the model is told {stanza.id}, which the next turn answers")
+
+    def _waits_for_later_turn(self, call: "Call", key: str) -> bool:
+        """Returns whether a message that the call is not for has neither an answer nor a reason, and may get one."""
+        chat = self.world.cloud.table.partitions[chat_key(call.tenant, call.chat)]
+        turns = [item for sk, item in chat.items() if sk.startswith("TURN#")]
+        message = chat.get(f"MESSAGE#{key}")
+        if message is None or message.get("skipped") is not None or any(key in turn["messages"] for turn in turns):
+            return False
+        since = session_from(self.world.session(call.tenant)).replies_since or 0
+        oldest = max(since, self.world.cloud.clock() - milliseconds(MAX_MESSAGE_AGE))
+        return bool(message["sent_at"] > oldest)
 
     def _account_of(self, call: "Call") -> Account:
         """Returns the account to which the messages were written that a call is for."""

@@ -1,5 +1,6 @@
 """The state of one chat as a check reads it, and what the rules have in common."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from chalicelib.model.conversation import Chat, Turn
@@ -52,6 +53,11 @@ class ChatView:
         """True if a message waits that the open turn does not answer."""
         waiting = {message.key for message in (*self.waiting, *self.former_login)}
         return self.turn is not None and bool(waiting - set(self.turn.answers))
+
+    def read_with(self, batch: Collection[StoredMessage]) -> tuple[StoredMessage, ...]:
+        """Selects what the model reads with this batch: no message that waits for a later turn, which it would answer."""
+        later = {message.key for message in self.waiting} - {message.key for message in batch}
+        return tuple(message for message in self.messages if message.key not in later)
 
 
 def mark(view: ChatView, turn: Turn, *, otherwise: End) -> Mark | None:

@@ -100,6 +100,24 @@ def test_a_message_before_sending_folds_in_and_after_two_discards_waits_for_the_
     assert len(open_turn(line).messages) == 1
 
 
+def test_a_call_for_a_batch_does_not_read_what_waits_for_the_next_turn(line: Services, clock: Clock) -> None:
+    """It would answer that, and the next turn again."""
+    for id, text in (("M1", "one"), ("M2", "two"), ("M3", "three")):
+        if id == "M3":
+            llm(line).next.append(TransientError("The model is busy."))
+        hand_in(line, message(clock, id, text))
+        clock.pass_seconds(2)
+        check(line)
+    assert (open_turn(line).state, open_turn(line).discards) == (TurnState.THINKING, 2)
+    hand_in(line, message(clock, "M4", "four"))
+    clock.pass_seconds(10)
+    assert check(line) is ReplyOutcome.RANG
+    assert [said.text for said in llm(line).asked[-1]] == ["one", "two", "three"]
+    deliver(line, clock)
+    assert check(line) is ReplyOutcome.RANG
+    assert [said.text for said in llm(line).asked[-1]] == ["one", "two", "three", "You said: three", "four"]
+
+
 @pytest.mark.parametrize("every_seconds", [1, 2, 5, 10])
 def test_a_contact_who_writes_steadily_costs_three_calls_a_reply_at_most(
     line: Services, clock: Clock, every_seconds: int
