@@ -97,7 +97,7 @@ class Post:
     healed: bool = False
     taken: list[Mail] = field(default_factory=list)
 
-    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, since: int, link: str) -> str:
         return self._take(tenant.owner_email, [(tenant.id, kind, subject)])
 
     def number_linked(self, tenant: Tenant, number: str, link: str) -> str:

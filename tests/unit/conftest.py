@@ -188,7 +188,7 @@ class FakeMailer:
         #: the numbers of which owners were told
         self.linked: list[str] = []
 
-    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, since: int, link: str) -> str:
         name = kind if kind is NoticeKind.DISCONNECTED else "problem"
         sent = self._send(subject if subject is Subject.ALL_CLEAR else name, tenant.owner_email, link)
         self.told.append((tenant.owner_email, tenant.name, kind, subject))

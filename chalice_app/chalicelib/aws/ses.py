@@ -19,7 +19,9 @@ from chalicelib.model.notices.digest import DigestLine, OpenMatter
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.public_address import unfit_reason
-from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, translator
+from chalicelib.rendering.languages import DEFAULT_LANGUAGE, LANGUAGES, format_instant, translator
+from chalicelib.rendering.notice_sentences import entry_of_matter, entry_of_notice, title_of_notices
+from chalicelib.rendering.subjects import isolate, subject_of
 from chalicelib.rendering.templating import render_mail
 from wire import ProblemCode
 
@@ -34,8 +36,6 @@ log = logging.getLogger(__name__)
 MAX_ADDRESS_LENGTH: Final = 254
 #: A number is told by its last digits: its owner knows the others.
 SHOWN_DIGITS: Final = 4
-#: Mail programs cut a longer subject.
-MAX_SUBJECT_LENGTH: Final = 150
 #: The operators' mail names so many lines that need them, and so many that work again.
 MAX_LINES: Final = 25
 #: Error codes of SES when it is busy or throttles us: the same mail may be sent later.
@@ -62,6 +62,17 @@ OPERATORS_FIX: Final = frozenset(
         ProblemCode.BUDGET_REACHED,
     }
 )
+#: The titles of the news and of its all-clear; the news has the title of the owner's page.
+TITLES: Final[Mapping[NoticeKind, tuple[str, str]]] = {
+    NoticeKind.DISCONNECTED: ("phase.logged_out.title", "mail.over.logged_out"),
+    NoticeKind.PASSKEY: ("phase.passkey_required.title", "mail.over.passkey"),
+    NoticeKind.CONFLICT: ("phase.conflict.title", "mail.over.line"),
+    NoticeKind.BLOCKED: ("phase.blocked.title", "mail.over.blocked"),
+    NoticeKind.RESTRICTED: ("problem.restricted.title", "mail.over.restricted"),
+    NoticeKind.PAGE_TAKEN_OVER: ("mail.page_taken_over.title", "mail.over.line"),
+}
+OTHER_TITLES: Final = ("mail.problem.title", "mail.over.line")
+TITLES_OF_ASSISTANT: Final = ("mail.silent.title", "mail.over.assistant")
 
 
 class MailKind(StrEnum):
@@ -110,23 +121,32 @@ class Mailer:
             ActionRequired: the address bounces or SES's own settings refuse it.
             PermanentError: this mail can never be sent, for example because its link leads to a private host.
         """
-        return self._send(MailKind.INVITE, tenant, link, hours=int(INVITE_UNOPENED_FOR.total_seconds()) // 3600)
+        hours = int(INVITE_UNOPENED_FOR.total_seconds()) // 3600
+        return self._send(MailKind.INVITE, tenant, "mail.invite.title", link, hours=hours)
 
-    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
-        """Mails the owner news of the own line, a reminder of it, or an all-clear; raises as ``invite`` does."""
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, since: int, link: str) -> str:
+        """Mails the owner news of the own line, a reminder of it, or an all-clear; raises as ``invite`` does.
+
+        Args:
+            since: when it became so.
+        """
+        operators_fix = kind.problem in OPERATORS_FIX
+        title, over = TITLES_OF_ASSISTANT if operators_fix else TITLES.get(kind, OTHER_TITLES)
         if subject is Subject.ALL_CLEAR:
-            return self._send(MailKind.ALL_CLEAR, tenant, link)
+            return self._send(MailKind.ALL_CLEAR, tenant, over, link)
         if kind is NoticeKind.PAGE_TAKEN_OVER:
-            return self._send(MailKind.PAGE_TAKEN_OVER, tenant, link)
+            return self._send(MailKind.PAGE_TAKEN_OVER, tenant, title, link)
         reminder = subject is Subject.REMINDER
-        if kind.problem is None:
-            return self._send(MailKind.LOGGED_OUT, tenant, link, reminder=reminder)
-        mail = MailKind.SILENT if kind.problem in OPERATORS_FIX else MailKind.PROBLEM
-        return self._send(mail, tenant, link, problem=kind.problem, reminder=reminder)
+        if kind is NoticeKind.DISCONNECTED:
+            when = format_instant(since, tenant.language, tenant.time_zone)
+            return self._send(MailKind.LOGGED_OUT, tenant, title, link, reminder=reminder, when=when)
+        mail = MailKind.SILENT if operators_fix else MailKind.PROBLEM
+        return self._send(mail, tenant, title, link, reminder=reminder, problem=kind.problem)
 
     def number_linked(self, tenant: Tenant, number: str, link: str) -> str:
         """Mails the owner by what digits the number ends that was linked; raises as ``invite`` does."""
-        return self._send(MailKind.NUMBER_LINKED, tenant, link, digits=number[-SHOWN_DIGITS:])
+        digits = number[-SHOWN_DIGITS:]
+        return self._send(MailKind.NUMBER_LINKED, tenant, "mail.number_linked.title", link, digits=digits)
 
     def notify_operators(self, operator: str, lines: Sequence[NoticeLine], overview: str) -> str:
         """Mails one operator news of one or more lines, in English; raises as ``invite`` does.
@@ -143,11 +163,11 @@ class Mailer:
             operator,
             DEFAULT_LANGUAGE,
             about="operators",
+            title=title_of_notices(news, over),
             name=named,
-            news=news[:MAX_LINES],
-            over=over[:MAX_LINES],
+            news=list(map(entry_of_notice, news[:MAX_LINES])),
+            over=list(map(entry_of_notice, over[:MAX_LINES])),
             more=max(0, len(news) - MAX_LINES) + max(0, len(over) - MAX_LINES),
-            lines=len({line.link for line in news or over}),
         )
 
     def send_digest(self, operator: str, lines: Sequence[DigestLine], overview: str) -> str:
@@ -156,21 +176,19 @@ class Mailer:
         Args:
             overview: the address of the list of tenants.
         """
-        named = {
-            matter: [(line, f"{overview}/tenants/{line.tenant}") for line in lines if line.matter is matter][:MAX_LINES]
+        matters = {
+            matter: [entry_of_matter(line, overview) for line in lines if line.matter is matter][:MAX_LINES]
             for matter in OpenMatter
         }
-        shown = sum(map(len, named.values()))
         return self._deliver(
             MailKind.DIGEST,
             overview,
             operator,
             DEFAULT_LANGUAGE,
             about="operators",
-            name="",
-            matters={matter: found for matter, found in named.items() if found},
-            count=len(lines),
-            more=len(lines) - shown,
+            title=translator(DEFAULT_LANGUAGE)("admin.digest.title", count=len(lines)),
+            matters={matter: found for matter, found in matters.items() if found},
+            more=len(lines) - sum(map(len, matters.values())),
         )
 
     def trial(self, operator: str, link: str, token_sha256: str) -> str:
@@ -179,20 +197,46 @@ class Mailer:
         Args:
             token_sha256: stands for the mail in SES's events, where others name the tenant.
         """
-        return self._deliver(
-            MailKind.TRIAL, link, operator, DEFAULT_LANGUAGE, about=token_sha256, name=self._sender.name
-        )
+        title = translator(DEFAULT_LANGUAGE)("admin.trial.title")
+        return self._deliver(MailKind.TRIAL, link, operator, DEFAULT_LANGUAGE, about=token_sha256, title=title)
 
     def _send(
-        self, kind: MailKind, tenant: Tenant, link: str, *, to: str = "", language: str = "", **values: object
+        self, kind: MailKind, tenant: Tenant, title_key: str, link: str, *, reminder: bool = False, **values: object
     ) -> str:
-        recipient, spoken = to or tenant.owner_email, language or tenant.language
-        return self._deliver(kind, link, recipient, spoken, about=tenant.id, name=tenant.name, **values)
+        translate = translator(tenant.language)
+        title = translate(title_key)
+        if reminder:
+            title = translate("mail.reminder.title", title=title)
+        return self._deliver(
+            kind,
+            link,
+            tenant.owner_email,
+            tenant.language,
+            about=tenant.id,
+            title=title,
+            name=tenant.name,
+            reminder=reminder,
+            **values,
+        )
 
-    def _deliver(self, kind: MailKind, link: str, to: str, language: str, *, about: str, **values: object) -> str:
+    def _deliver(
+        self,
+        kind: MailKind,
+        link: str,
+        to: str,
+        language: str,
+        *,
+        about: str,
+        title: str,
+        name: str = "",
+        **values: object,
+    ) -> str:
         _require_public(link, self._allow_local_links)
         recipient = _address(to)
-        message = self._message(kind, recipient, link, language, values)
+        language = language if language in LANGUAGES else DEFAULT_LANGUAGE
+        subject = subject_of(title, name, language)
+        shown = {"title": title, "name": isolate(name), "sender": self._sender.name, "link": link, **values}
+        message = self._message(kind, recipient, subject, language, shown)
         request: dict[str, Any] = {
             "FromEmailAddress": self._sender.header,
             "Destination": {"ToAddresses": [recipient.addr_spec]},
@@ -212,26 +256,17 @@ class Mailer:
         return str(answer["MessageId"])
 
     def _message(
-        self,
-        kind: MailKind,
-        recipient: "Address",
-        link: str,
-        language: str,
-        values: Mapping[str, object],
+        self, kind: MailKind, recipient: "Address", subject: str, language: str, values: Mapping[str, object]
     ) -> EmailMessage:
         from email.policy import SMTP  # brings the whole grammar of addresses, which only a mail needs
 
-        language = language if language in LANGUAGES else DEFAULT_LANGUAGE
-        context = {"translate": translator(language), "language": language, "link": link, **values}
-        subject, text, html = (
-            render_mail(f"{kind}/{part}", **context) for part in ("subject.txt", "text.txt", "html.html")
-        )
+        context = {"translate": translator(language), "language": language, **values}
+        text, html = (render_mail(f"{kind}/{part}", **context) for part in ("text.txt", "html.html"))
         message = EmailMessage(policy=SMTP)
         message["From"] = _address(self._sender.address, self._sender.name)
         message["To"] = recipient
         # EmailMessage's own folding loses spaces between encoded words (Python 3.11); Header's does not.
-        one_line = _one_line(subject.strip())[:MAX_SUBJECT_LENGTH]
-        message.set_raw("Subject", Header(one_line, "utf-8", header_name="Subject").encode())
+        message.set_raw("Subject", Header(_one_line(subject), "utf-8", header_name="Subject").encode())
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text, cte="quoted-printable")
         message.add_alternative(html, subtype="html", cte="quoted-printable")

@@ -82,7 +82,7 @@ def mail_passkey_steps(services: "Services", tenant: Tenant, *, by: str) -> bool
 
     def send(token: str) -> object:
         link = join_link(services, token)
-        return services.mailer.notify_owner(tenant, NoticeKind.PASSKEY, Subject.NEWS, link)
+        return services.mailer.notify_owner(tenant, NoticeKind.PASSKEY, Subject.NEWS, services.clock(), link)
 
     return _mail(services, tenant, lambda: mail_further_link(services, tenant, send), by=by, detail=NoticeKind.PASSKEY)
 

@@ -73,7 +73,7 @@ def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice
         if notice.kind is NoticeKind.NUMBER_LINKED:
             services.mailer.number_linked(tenant, session.last_number or "", link)
         else:
-            services.mailer.notify_owner(tenant, notice.kind, step.subject, link)
+            services.mailer.notify_owner(tenant, notice.kind, step.subject, notice.since, link)
 
     try:
         invites.mail_further_link(services, tenant, send)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from chalicelib.errors import PermanentError, TransientError
-from chalicelib.model.notices.digest import DigestLine, OpenMatter
-from chalicelib.model.notices.notice import NoticeLine, Subject
+from chalicelib.model.notices.digest import DigestLine
+from chalicelib.model.notices.notice import NoticeLine
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
+from chalicelib.rendering.notice_sentences import matter_sentence, notice_sentence
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -117,11 +118,7 @@ def _read_status(secure: ssl.SSLSocket, left: Callable[[], float]) -> int:
 
 def text_of_notices(lines: Sequence[NoticeLine]) -> str:
     """Returns a line of text for each notice: client, what is so, and link."""
-    translate = translator(DEFAULT_LANGUAGE)
-    texts = []
-    for line in lines[:MAX_LINES]:
-        sentence = "over" if line.subject is Subject.ALL_CLEAR else "news"
-        texts.append(f"{_escaped(line.name)}: {translate(f'admin.{sentence}.{line.kind}')} {line.link}")
+    texts = [f"{_escaped(line.name)}: {notice_sentence(line)} {line.link}" for line in lines[:MAX_LINES]]
     return "\n".join([*texts, *_more(len(lines))])
 
 
@@ -131,15 +128,7 @@ def text_of_digest(lines: Sequence[DigestLine], pages: str) -> str:
     texts = [
         f"{_escaped(line.name)}: {matter_sentence(line)} {pages}/tenants/{line.tenant}" for line in lines[:MAX_LINES]
     ]
-    return "\n".join([translate("admin.digest.subject", count=len(lines)), *texts, *_more(len(lines))])
-
-
-def matter_sentence(line: DigestLine) -> str:
-    """Returns the sentence about what is open of a line."""
-    translate = translator(DEFAULT_LANGUAGE)
-    if line.matter is OpenMatter.PROBLEM:
-        return translate(f"admin.news.{line.problem}")
-    return translate(f"admin.digest.{line.matter}")
+    return "\n".join([translate("admin.digest.title", count=len(lines)), *texts, *_more(len(lines))])
 
 
 def _more(count: int) -> list[str]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from chalicelib.model import Audience, Event, EventKind, GroupAnswers, Problem, SkipReason
+from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
 from chalicelib.rendering.tones import DISCONNECTED, Tone
 from wire import Phase, ProblemCode
 
@@ -160,25 +161,6 @@ FORM_RESULTS: Final[Mapping[str, Message]] = {
     ),
 }
 
-#: A problem in two or three words; its sentences are in ``locales/``.
-PROBLEM_NAMES: Final[Mapping[ProblemCode, str]] = {
-    ProblemCode.PASSKEY: "Passkey needed",
-    ProblemCode.CONFLICT: "In use elsewhere",
-    ProblemCode.BLOCKED: "Blocked by WhatsApp",
-    ProblemCode.RESTRICTED: "Restricted by WhatsApp",
-    ProblemCode.INCOMPATIBLE: "WhatsApp Web changed",
-    ProblemCode.BROWSER_MISSING: "No browser",
-    ProblemCode.KEY_REVOKED: "Key revoked",
-    ProblemCode.KEY_FORBIDDEN: "Key not allowed",
-    ProblemCode.KEY_UNREADABLE: "Key not readable",
-    ProblemCode.OUT_OF_CREDIT: "Out of credit",
-    ProblemCode.MODEL_RETIRED: "Model not available",
-    ProblemCode.ASSISTANT_REFUSED: "Settings do not work",
-    ProblemCode.BUDGET_REACHED: "Budget used up",
-    ProblemCode.MAIL_BOUNCED: "Mail not delivered",
-    ProblemCode.MAIL_COMPLAINED: "Mail marked as spam",
-}
-
 #: The attributes of a tenant that an edit may change, as people call them.
 ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {
     "name": "name",
@@ -217,7 +199,7 @@ PHASE_ACTIONS: Final[Mapping[str, str]] = {
 
 def problem_name(problem: Problem) -> str:
     """Returns a problem in two or three words."""
-    return PROBLEM_NAMES[problem.code]
+    return _name_of(problem.code)
 
 
 def describe_event(event: Event) -> str:
@@ -232,7 +214,11 @@ def describe_event(event: Event) -> str:
         reason = SkipReason(event.detail)
         code = f"{REASON_NAMES[SkipReason.GIVEN_UP]} ({event.detail})"  # one of OpenAI's
         return code if reason is SkipReason.UNKNOWN else REASON_NAMES[reason]
-    return PROBLEM_NAMES[ProblemCode(event.detail)] if event.detail in set(ProblemCode) else event.detail
+    return _name_of(event.detail) if event.detail in set(ProblemCode) else event.detail
+
+
+def _name_of(problem: str) -> str:
+    return translator(DEFAULT_LANGUAGE)(f"admin.problem.{problem}.name")
 
 
 def format_age(instant: int | None, now: int) -> str:

@@ -67,7 +67,7 @@ class FakeMailer:
         self.sent.append((tenant, link))
         return "message-1"
 
-    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, link: str) -> str:
+    def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, since: int, link: str) -> str:
         if self.error is not None:
             raise self.error
         self.told.append((kind, subject, link))

@@ -1,6 +1,6 @@
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -14,17 +14,29 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from chalicelib.aws.ses import Mailer
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
 from chalicelib.model import Tenant
-from chalicelib.model.notices.kinds import EVENTS, NoticeKind, kind_of
+from chalicelib.model.notices.digest import DigestLine, OpenMatter
+from chalicelib.model.notices.kinds import EVENTS, NoticeKind, Recipient, kind_of, recipients_of, reminders_of
 from chalicelib.model.notices.notice import NoticeLine, Subject
-from chalicelib.rendering.languages import LANGUAGES, translator
+from chalicelib.rendering.languages import LANGUAGES, format_instant, translator
+from chalicelib.rendering.notice_sentences import notice_name, notice_sentence
+from chalicelib.rendering.subjects import MAX_SUBJECT_LENGTH, subject_of
 from tests.unit.conftest import SESSION, a_tenant
 from wire import ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
 SENDER = "Answerline <mail@agency.example>"
-EVERY_MAIL = pytest.mark.parametrize(
-    "kind", ["invite", "logged_out", "problem", "silent", "all_clear", "page_taken_over", "number_linked"]
-)
+SINCE = 1_790_000_000_000
+#: The title of each mail to an owner, and the words of its button.
+WORDS = {
+    "invite": ("mail.invite.title", "mail.invite.button"),
+    "logged_out": ("phase.logged_out.title", "phase.logged_out.action"),
+    "problem": ("phase.blocked.title", "mail.button"),
+    "silent": ("mail.silent.title", "mail.button"),
+    "all_clear": ("mail.over.blocked", "mail.button"),
+    "page_taken_over": ("mail.page_taken_over.title", "mail.button"),
+    "number_linked": ("mail.number_linked.title", "mail.button"),
+}
+EVERY_MAIL = pytest.mark.parametrize("kind", WORDS)
 
 BAKERY = a_tenant("bakery0001", name="Bäckerei Müller & Söhne", owner_email="inge@bakery.example", language="de")
 
@@ -58,7 +70,7 @@ def body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
     assert part is not None
     content: str = part.get_content()
-    return content
+    return content.replace("\r\n", "\n")
 
 
 class Links(HTMLParser):
@@ -83,12 +95,12 @@ def mailer(post: Post, **settings: Any) -> Mailer:
 def send(kind: str, to: Mailer, tenant: Tenant = BAKERY, link: str = LINK) -> str:
     sending: dict[str, Callable[[], str]] = {
         "invite": lambda: to.invite(tenant, link),
-        "logged_out": lambda: to.notify_owner(tenant, NoticeKind.DISCONNECTED, Subject.NEWS, link),
-        "problem": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.NEWS, link),
-        "silent": lambda: to.notify_owner(tenant, NoticeKind.OUT_OF_CREDIT, Subject.NEWS, link),
-        "page_taken_over": lambda: to.notify_owner(tenant, NoticeKind.PAGE_TAKEN_OVER, Subject.NEWS, link),
+        "logged_out": lambda: to.notify_owner(tenant, NoticeKind.DISCONNECTED, Subject.NEWS, SINCE, link),
+        "problem": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.NEWS, SINCE, link),
+        "silent": lambda: to.notify_owner(tenant, NoticeKind.OUT_OF_CREDIT, Subject.NEWS, SINCE, link),
+        "page_taken_over": lambda: to.notify_owner(tenant, NoticeKind.PAGE_TAKEN_OVER, Subject.NEWS, SINCE, link),
         "number_linked": lambda: to.number_linked(tenant, "491701234567", link),
-        "all_clear": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.ALL_CLEAR, link),
+        "all_clear": lambda: to.notify_owner(tenant, NoticeKind.BLOCKED, Subject.ALL_CLEAR, SINCE, link),
     }
     return sending[kind]()
 
@@ -108,10 +120,12 @@ def test_a_mail_speaks_the_owners_language(kind: str, language: str) -> None:
     post = Post()
     send(kind, mailer(post), replace(BAKERY, language=language))
     translate = translator(language)
-    assert post.mail["Subject"] == translate(f"mail.{kind}.subject", name=BAKERY.name)
+    title, button = map(translate, WORDS[kind])
+    assert post.mail["Subject"].startswith(title)
     assert post.mail["Content-Language"] == language
-    assert translate(f"mail.{kind}.why", name=BAKERY.name, digits="4567") in body(post.mail, "plain")
-    assert translate(f"mail.{kind}.button") in body(post.mail, "html")
+    values = {"digits": "4567", "sender": "Answerline", "when": format_instant(SINCE, language, "")}
+    assert translate(f"mail.{kind}.why", name=BAKERY.name, **values) in body(post.mail, "plain")
+    assert button in body(post.mail, "html")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -154,7 +168,7 @@ def test_a_test_mail_carries_its_link_and_its_own_name_in_both_parts() -> None:
     assert post.sent[0]["EmailTags"] == [{"Name": "kind", "Value": "trial"}, {"Name": "tenant", "Value": "f" * 64}]
     text, html = links(post.mail)
     assert text == html == {LINK}
-    assert post.mail["Subject"] == "Answerline: a test mail"
+    assert post.mail["Subject"] == "Your test mail arrived"
 
 
 def test_a_sender_beyond_ascii_stays_readable_for_ses_and_people() -> None:
@@ -215,14 +229,14 @@ def test_a_name_is_text_and_never_markup() -> None:
 def test_a_subject_survives_its_encoding(name: str) -> None:
     post = Post()
     mailer(post).invite(replace(BAKERY, name=name), LINK)
-    assert post.mail["Subject"] == translator("de")("mail.invite.subject", name=name).strip()[:150]
+    assert post.mail["Subject"] == subject_of(translator("de")("mail.invite.title"), name, "de").strip()
 
 
 @pytest.mark.parametrize("code", [code for code in ProblemCode if code is not ProblemCode.MAIL_BOUNCED])
 def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> None:
     """A problem that only the operators can fix has no action on the owner's page, and its sentence says who knows."""
     post, translate = Post(), translator("de")
-    mailer(post).notify_owner(BAKERY, kind_of(code), Subject.NEWS, LINK)
+    mailer(post).notify_owner(BAKERY, kind_of(code), Subject.NEWS, SINCE, LINK)
     waits = translate("mail.silent.how") in body(post.mail, "plain")
     assert waits == translate(f"problem.{code}.sentence").endswith("Wer das für Sie eingerichtet hat, weiß davon.")
 
@@ -232,7 +246,7 @@ def test_an_owner_is_only_asked_for_what_an_owner_can_do(code: ProblemCode) -> N
 def test_a_reminder_says_that_it_is_one(kind: NoticeKind, language: str) -> None:
     post, sentence = Post(), translator(language)("mail.reminder")
     for subject in (Subject.NEWS, Subject.REMINDER):
-        mailer(post).notify_owner(replace(BAKERY, language=language), kind, subject, LINK)
+        mailer(post).notify_owner(replace(BAKERY, language=language), kind, subject, SINCE, LINK)
         assert (sentence in body(post.mail, "plain")) is (subject is Subject.REMINDER)
 
 
@@ -242,7 +256,7 @@ def test_only_the_mail_about_a_passkey_says_how_to_remove_it_on_each_kind_of_pho
     kind: NoticeKind, language: str
 ) -> None:
     post, translate = Post(), translator(language)
-    mailer(post).notify_owner(replace(BAKERY, language=language), kind, Subject.NEWS, LINK)
+    mailer(post).notify_owner(replace(BAKERY, language=language), kind, Subject.NEWS, SINCE, LINK)
     for part in ("plain", "html"):
         text = html.unescape(body(post.mail, part))
         for step in ("iphone", "iphone_open", "android", "android_open", "step_remove", "step_restore"):
@@ -269,19 +283,19 @@ OVERVIEW = "https://lines.agency.example/api/admin"
 
 
 def line(number: int, kind: NoticeKind = NoticeKind.DISCONNECTED, subject: Subject = Subject.NEWS) -> NoticeLine:
-    return NoticeLine(f"Client {number}", kind, subject, 0, f"{OVERVIEW}/tenants/client{number:05}")
+    return NoticeLine(f"Client {number}", kind, subject, SINCE, f"{OVERVIEW}/tenants/client{number:05}")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind not in {*EVENTS, NoticeKind.UNKNOWN}])
 def test_the_operators_mail_about_one_line_leads_to_it_and_says_what_is_so(kind: NoticeKind) -> None:
-    post, translate = Post(), translator("en")
-    for subject, sentence in ((Subject.NEWS, "news"), (Subject.ALL_CLEAR, "over")):
+    post = Post()
+    for subject, title in ((Subject.NEWS, notice_name(kind)), (Subject.ALL_CLEAR, "All clear")):
         one = line(1, kind, subject)
         mailer(post).notify_operators("us@agency.example", [one], OVERVIEW)
         text, html = links(post.mail)
         assert text == html == {one.link}
-        assert translate(f"admin.{sentence}.{kind}") in body(post.mail, "plain")
-        assert "Client 1" in post.mail["Subject"]
+        assert f"{notice_sentence(one)}\nSince 21 September 2026, 14:13 UTC\n" in body(post.mail, "plain")
+        assert post.mail["Subject"] == f"{title}: Client 1"
         assert post.sent[-1]["EmailTags"][1] == {"Name": "tenant", "Value": "operators"}
 
 
@@ -300,8 +314,166 @@ def test_the_operators_mail_about_lines_that_work_again_asks_for_nothing() -> No
     mailer(post).notify_operators(
         "us@agency.example", [line(number, subject=Subject.ALL_CLEAR) for number in (1, 2)], OVERVIEW
     )
-    assert post.mail["Subject"] == "2 lines work again"
+    assert post.mail["Subject"] == "All clear for 2 lines"
     assert "what to do" not in body(post.mail, "plain")
+
+
+# -- how mails read --------------------------------------------------------------------------------------------------
+
+#: What an owner may be told, and how often: each kind of news, its reminder and its all-clear.
+OWNERS_NOTICES = [
+    (kind, subject)
+    for kind in NoticeKind
+    if kind not in (NoticeKind.UNKNOWN, NoticeKind.NUMBER_LINKED) and Recipient.OWNER in recipients_of(kind)
+    for subject in Subject
+    if subject is Subject.NEWS
+    or (subject is Subject.REMINDER and reminders_of(kind, Recipient.OWNER))
+    or (subject is Subject.ALL_CLEAR and kind not in EVENTS)
+]
+OPERATORS_NEWS = [kind for kind in NoticeKind if Recipient.OPERATORS in recipients_of(kind) and kind != "unknown"]
+
+
+def to_owner(tenant: Tenant) -> Iterator[tuple[str, EmailMessage]]:
+    """Sends an owner every mail there is."""
+    post = Post()
+    to = mailer(post)
+    to.invite(tenant, LINK)
+    yield "invite", post.mail
+    to.number_linked(tenant, "491701234567", LINK)
+    yield "number_linked", post.mail
+    for kind, subject in OWNERS_NOTICES:
+        to.notify_owner(tenant, kind, subject, SINCE, LINK)
+        yield f"{kind} {subject}", post.mail
+
+
+def to_operators() -> Iterator[tuple[str, EmailMessage]]:
+    """Sends operators every mail there is: about one line, about several, and about more than are listed."""
+    post = Post()
+    to = mailer(post)
+    for kind in OPERATORS_NEWS:
+        for subject in (Subject.NEWS, Subject.ALL_CLEAR):
+            to.notify_operators("us@agency.example", [line(1, kind, subject)], OVERVIEW)
+            yield f"{kind} {subject}", post.mail
+    for count in (1, 2, 60):
+        news = [line(number % count, OPERATORS_NEWS[number % 5]) for number in range(count + 1)]
+        over = [line(100 + number, kind, Subject.ALL_CLEAR) for number, kind in enumerate(OPERATORS_NEWS)]
+        for lines in (news, over[:count], [*news, *over], [*news, line(0, NoticeKind.PASSKEY, Subject.ALL_CLEAR)]):
+            to.notify_operators("us@agency.example", lines, OVERVIEW)
+            yield f"{len(lines)} lines", post.mail
+    for count in (1, 3, 40, 400):
+        matters = [list(OpenMatter)[number % len(OpenMatter)] for number in range(count)]
+        open_matters = [
+            DigestLine(f"client{number:05}", f"Client {number}", matter, SINCE, "key_revoked" * (matter == "problem"))
+            for number, matter in enumerate(matters)
+        ]
+        to.send_digest("us@agency.example", open_matters, OVERVIEW)
+        yield f"digest of {count}", post.mail
+    to.trial("us@agency.example", LINK, "f" * 64)
+    yield "trial", post.mail
+
+
+#: What no mail may read like.
+FAULTS = {
+    "a sentence begins in lower case": re.compile(
+        r"(?:^|[.!?…][ \u00a0])(?:\d+\. )?[¿¡«„“(\u00a0\u2068]*[a-zß-öø-ÿ]", re.M
+    ),
+    "a value is missing": re.compile(r"[{}<>]|\b(?:None|NoneType|Undefined)\b|%[sd]"),
+    "doubled punctuation": re.compile(r"[.,:;!?…][ \u00a0]*[.,:;!?…]"),
+    "two spaces": re.compile(r"[ \u00a0]{2}"),
+    "a space before the end of a line": re.compile(r"(?<!^--)[ \t\u00a0]+$", re.M),
+    "empty lines": re.compile(r"\n{3}|^\n|\n\n\Z"),
+    "a space before punctuation, outside of French": re.compile(r" [,.]|[^ ] [:;?!]"),
+}
+
+
+def faults_of(text: str) -> list[str]:
+    """Returns what is wrong with a text; its links are no text."""
+    written = re.sub(r"^https?://\S+$", "Link", text, flags=re.M)
+    return [fault for fault, shape in FAULTS.items() if shape.search(written)]
+
+
+class Paragraphs(HTMLParser):
+    """The paragraphs that are read in an HTML mail; the first is what a list of mails shows after the subject."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self._found: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "body" or (self._found and tag in ("div", "p", "li", "h1", "td", "br")):
+            self._found.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._found:
+            self._found[-1] += data
+
+    @property
+    def found(self) -> list[str]:
+        texts = [" ".join(re.split(r"[ \n]+", text)).strip(" \u00a0\u200c\u034f") for text in self._found]
+        return [text for text in texts if text]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Hello,\n\nthe line works.", "a sentence begins in lower case"),
+        ("It began. and it goes on.", "a sentence begins in lower case"),
+        ("It ends. “it” goes on.", "a sentence begins in lower case"),
+        ("¿No es tu número? «así» es.", "a sentence begins in lower case"),
+        ("1. open WhatsApp", "a sentence begins in lower case"),
+        ("Hello {name}", "a value is missing"),
+        ("Since None", "a value is missing"),
+        ("Look here:.", "doubled punctuation"),
+        ("It works.. Or not", "doubled punctuation"),
+        ("It  works", "two spaces"),
+        ("It works \nWell", "a space before the end of a line"),
+        ("-- \nSent", None),
+        ("A\n\n\nB", "empty lines"),
+        ("\nA", "empty lines"),
+        ("It works .", "a space before punctuation, outside of French"),
+        ("Ça marche : voilà", "a space before punctuation, outside of French"),
+        ("Ça marche\u00a0: voilà «\u00a0ici\u00a0».\nhttps://a.example", None),
+    ],
+)
+def test_a_fault_of_a_text_is_found(text: str, fault: str | None) -> None:
+    assert faults_of(text) == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize("language", [*LANGUAGES, "operators"])
+def test_every_mail_reads_well_and_says_the_same_in_both_parts(language: str) -> None:
+    tenant = replace(BAKERY, language=language)
+    for name, mail in to_operators() if language == "operators" else to_owner(tenant):
+        text = body(mail, "plain")
+        preview, _, title, *read = Paragraphs(body(mail, "html")).found
+        assert faults_of(text) == [], (name, text)
+        assert [fault for each in (preview, title, *read, mail["Subject"]) for fault in faults_of(each)] == [], name
+        assert mail["Subject"].startswith(title) and len(mail["Subject"]) <= MAX_SUBJECT_LENGTH, name
+        if language != "operators":
+            assert re.search(r": N{8,}…$", subject_of(title, "N" * 60, language)), (name, "leave room for a name")
+        assert preview not in (title, mail["Subject"])
+        copied = translator("en" if language == "operators" else language)("mail.invite.copy")
+        said = " ".join(text.split(" "))
+        assert [each for each in read if each != copied and each not in said.replace("\n", " ")] == [], name
+        in_text, in_html = links(mail)
+        assert in_text == in_html and (language == "operators" or in_text == {LINK}), name
+
+
+def test_the_direction_of_a_name_ends_with_the_name() -> None:
+    post = Post()
+    mailer(post).invite(replace(BAKERY, name="مطعم"), LINK)
+    for part in (post.mail["Subject"], body(post.mail, "plain"), body(post.mail, "html")):
+        assert part.count("مطعم") == part.count("\u2068مطعم\u2069") >= 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_mail_about_a_disconnected_line_says_when_as_the_page_does(language: str) -> None:
+    post = Post()
+    tenant = replace(BAKERY, language=language, time_zone="Europe/Berlin")
+    mailer(post).notify_owner(tenant, NoticeKind.DISCONNECTED, Subject.NEWS, SINCE, LINK)
+    when, text = format_instant(SINCE, language, "Europe/Berlin"), body(post.mail, "plain")
+    page = translator(language)("landing.disconnected.since", when=when)
+    assert "16:13" in when and when in text and page.partition(". ")[2] in text
 
 
 @EVERY_MAIL

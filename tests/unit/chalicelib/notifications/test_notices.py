@@ -1,21 +1,24 @@
 """Sending: at once, once, to everybody, whatever fails on the way."""
 
 import logging
+import quopri
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
 import pytest
 
+from chalicelib.aws.ses import Mailer
 from chalicelib.aws.sqs import NoticeJob
 from chalicelib.errors import PermanentError, TransientError
 from chalicelib.model import Problem, TenantState
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.notifications import notice_jobs, notices
+from chalicelib.replies import inbound
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, FakeMailer, FakeNoticeJobs, a_tenant
 from tests.unit.support.online_line import notify
-from wire import ProblemCode
+from wire import Message, MessageKind, ProblemCode
 
 EVERYTHING = NoticeJob(operators=True, all_owners=True)
 BUSY = TransientError("SES is busy.")
@@ -317,3 +320,39 @@ def test_neither_log_nor_notice_names_a_contact_or_an_address(
         break_down(office, 1)
         minutes_pass(office, clock, 30)
     assert "@example.com" not in str([record.__dict__ for record in caplog.records])
+
+
+def test_neither_mail_nor_webhook_names_a_contact_or_repeats_a_word(office: Services, clock: Clock) -> None:
+    raw: list[str] = []
+
+    class Post:
+        def send_email(self, **request: Any) -> dict[str, str]:
+            raw.append(quopri.decodestring(request["Content"]["Raw"]["Data"]).decode(errors="replace"))
+            return {"MessageId": "message"}
+
+    def take(url: str, body: bytes) -> int:
+        raw.append(body.decode())
+        return 200
+
+    office.__dict__["mailer"] = Mailer(Post(), "Line <line@example.com>")  # type: ignore[arg-type]
+    office.webhook_url = lambda: "https://hooks.example.com/x"  # type: ignore[method-assign]
+    office.post_webhook = take  # type: ignore[method-assign]
+    written = Message(
+        id="M1",
+        chat="4711@lid",
+        from_me=False,
+        sent_at_ms=clock(),
+        kind=MessageKind.TEXT,
+        text="Zanzibar by night",
+        author="Zoltan",
+    )
+    inbound.hand_in(office, "tenant0000", [written])
+    detail = "the model said: Zanzibar, to Zoltan"
+    office.tenants.set_assistant_problem("tenant0000", Problem(ProblemCode.KEY_REVOKED, clock(), detail))
+    office.tenants.set_mail_problem("tenant0000", Problem(ProblemCode.MAIL_BOUNCED, clock(), detail))
+    minutes_pass(office, clock, 2)
+    clock.pass_seconds(4 * 24 * 3600)
+    minutes_pass(office, clock, 2)
+    assert any("What is open at your lines" in each for each in raw) and any("Client 0" in each for each in raw)
+    assert len(raw) >= 5, "to the owner, the operators and the webhook: the news, and the digest"
+    assert not [each for each in raw if any(word in each for word in ("Zanzibar", "Zoltan", "4711"))]

@@ -9,7 +9,6 @@ from chalicelib.web.messages import (
     FORM_RESULTS,
     PHASE_ACTIONS,
     PROBLEM_ACTIONS,
-    PROBLEM_NAMES,
     FormResult,
     describe_event,
     format_age,
@@ -47,7 +46,7 @@ def test_without_an_instant_the_age_is_never() -> None:
 
 def test_every_event_and_every_problem_has_a_text() -> None:
     assert set(EVENT_LABELS) == set(EventKind)
-    assert set(PROBLEM_NAMES) == set(ProblemCode)
+    assert all(problem_name(Problem(code, NOW)) for code in ProblemCode)
     assert set(FORM_RESULTS) == set(FormResult)
     translate = translator("en")
     assert all(translate(f"admin.problem.{code}.action") for code in PROBLEM_ACTIONS)
