@@ -23,26 +23,38 @@ from chalicelib.model.messages.automatic_messages import (
     fingerprint,
     judge,
 )
+from chalicelib.model.messages.message_id import may_be_reply_id
 from chalicelib.replies.formatting import MAX_PARTS
 from chalicelib.replies.unanswered import report_turn
+from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, PAGE_ENTRIES
 from chalicelib.wiring import Services
 from wire import Message
 
-#: So many entries of a chat are read at least to find what was written before an own message.
+#: So many entries of a chat are read to find what was written before an own message.
 MESSAGES_READ: Final = 30
-#: An own reply is searched as far back as a reply may wait, with the time that a runner needs to send one that it took.
+#: An own reply is searched as far back as a reply may wait, with the time that a runner needs to send one that it took,
+#: and through so many entries at most: those before it was sent. A person at WhatsApp Web makes ids of the same shape.
 OWN_REPLIES_SEARCHED = MAX_MESSAGE_AGE + timedelta(hours=1)
+ENTRIES_SEARCHED: Final = 5 * PAGE_ENTRIES
 
 
 def find_own_reply(services: Services, chat: Chat, message: Message, now: int) -> Turn | None:
-    """Returns the turn of which the account's message is a part; None if the line did not send it."""
+    """Returns the turn of which the account's message is a part; None if the line did not send it.
+
+    Nothing is read for what a person typed on the phone, whose ids have another shape than ours.
+    """
+    if not may_be_reply_id(message.id):
+        return None
     if chat.open_turn is not None:
         turn = services.turns.get(chat.tenant, chat.id, chat.open_turn)
         if turn is not None and message.id in turn.part_ids:
             return turn
     # An echo comes with every reply and is found at once; a takeover is rare, and an echo must not be mistaken for one.
     since = message.sent_at_ms - milliseconds(OWN_REPLIES_SEARCHED)
-    return services.chats.find_turn_with_part(chat, message.id, now=now, since=since)
+    until = message.sent_at_ms + LATE_ARRIVALS_MS
+    return services.chats.find_turn_with_part(
+        chat, message.id, now=now, since=since, until=until, most=ENTRIES_SEARCHED
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,9 @@ def judge_own(
 ) -> OwnMessage:
     """Judges whether the phone sent it by itself, from what was handed in before. Writes nothing."""
     since = message.sent_at_ms - milliseconds(AWAY_WITHIN)
-    recent = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since).messages
+    # A reply that the table forgot began with a message that waits again.
+    most = ENTRIES_SEARCHED if may_be_reply_id(message.id) else MESSAGES_READ
+    recent = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since, most=most).messages
     # What the account of before received says nothing of this phone.
     before = tuple(each for each in recent if each.sent_at >= session.history_since)
     if is_forgotten_reply(chat, before, message.id, MAX_PARTS):

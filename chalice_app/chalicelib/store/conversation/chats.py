@@ -201,11 +201,14 @@ class Chats:
                 found[name, key] = (chat, message)
         return found
 
-    def read_recent(self, chat: Chat, *, depth: int, now: int, since: int | None = None) -> Recent:
+    def read_recent(
+        self, chat: Chat, *, depth: int, now: int, since: int | None = None, most: int = MAX_MESSAGES_READ
+    ) -> Recent:
         """Reads the last ``depth`` entries, each that may wait for an answer or a reason, and each after ``since``.
 
         Args:
             since: epoch milliseconds.
+            most: no more entries are read, whatever may wait.
         """
         earliest = f"{now - milliseconds(WAITS_FOR_A_REASON):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
@@ -214,7 +217,8 @@ class Chats:
         messages: list[StoredMessage] = []
         turns: list[Turn] = []
         # One entry beyond the depth tells whether the one after it may wait, too.
-        for count, item in enumerate(self._newest_first(chat, page=max(PAGE_ENTRIES, depth + 1))):
+        page = min(most, max(PAGE_ENTRIES, depth + 1))
+        for count, item in enumerate(self._newest_first(chat, page=page, limit=most)):
             if count >= depth and item["at"] < floor:
                 break
             if is_expired(item, now):
@@ -225,11 +229,13 @@ class Chats:
                 messages += reader.each([item], partial(message_from, chat.id))
         return Recent(tuple(reversed(messages)), tuple(reversed(turns)))
 
-    def find_turn_with_part(self, chat: Chat, message: str, *, now: int, since: int) -> Turn | None:
-        """Returns the turn that has a part with this message id on WhatsApp, and is not older than ``since``.
+    def find_turn_with_part(
+        self, chat: Chat, message: str, *, now: int, since: int, until: int, most: int
+    ) -> Turn | None:
+        """Returns the turn that has a part with this message id on WhatsApp.
 
         The last turns are found by their keys, and cost the same however long the chat is. Others are looked for in
-        the chat, from its end.
+        the chat, from the instant ``until`` back to ``since``, through so many entries at most.
         """
         pk = chat_key(chat.tenant, chat.id)
         last = chat.last_turns[-1:]
@@ -241,20 +247,22 @@ class Chats:
         for item in before:
             if message in (turn := turn_or_rest_from(item)).part_ids:
                 return turn
-        for item in self._newest_first(chat, page=PAGE_ENTRIES):
-            if item["at"] < f"{since:013d}":
-                return None
+        between = (f"{max(0, since):013d}", f"{max(0, until):013d}#~")
+        for item in self._newest_first(chat, page=PAGE_ENTRIES, limit=most, between=between):
             if item["sk"].startswith("TURN#") and message in (turn := turn_or_rest_from(item)).part_ids:
                 return None if is_expired(item, now) else turn
         return None
 
-    def _newest_first(self, chat: Chat, *, page: int) -> Iterator[Item]:
+    def _newest_first(
+        self, chat: Chat, *, page: int, limit: int, between: tuple[str, str] | None = None
+    ) -> Iterator[Item]:
         return self._table.query(
             chat_key(chat.tenant, chat.id),
             index="by_time",
             keys=("pk", "at"),
             newest_first=True,
-            limit=MAX_MESSAGES_READ,
+            between=between,
+            limit=limit,
             page=page,
         )
 

@@ -3,9 +3,10 @@
 import pytest
 
 from chalicelib.aws.sqs import TurnCheck
-from chalicelib.model import TurnState
+from chalicelib.model import TurnState, milliseconds
 from chalicelib.model.conversation import LAST_TURNS
 from chalicelib.model.turn_decisions import ReplyOutcome
+from chalicelib.replies.takeover import ENTRIES_SEARCHED, MESSAGES_READ, OWN_REPLIES_SEARCHED
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.conversation.chats import PAGE_ENTRIES
 from chalicelib.store.table import Table, Update
@@ -69,14 +70,38 @@ def test_an_echo_of_a_turn_that_an_earlier_release_opened_is_found(line: Service
     assert hand_in(line, message(clock, own, from_me=True))[0].outcome is Outcome.DELIVERY
 
 
-def test_a_person_who_types_in_a_long_chat_costs_no_more_than_half_a_day_of_it(line: Services, clock: Clock) -> None:
-    for number in range(80):
-        answer(line, clock, number)
-    clock.pass_seconds(14 * 3_600)
+#: An id as the app on a phone makes one, and as WhatsApp Web does, which makes them of the shape of ours.
+BY_PHONE, BY_WEB = "3A0123456789ABCDEF01", "3EB0112233445566778899"
+
+
+@pytest.mark.parametrize(("own_id", "most"), [(BY_PHONE, MESSAGES_READ + 12), (BY_WEB, 2 * ENTRIES_SEARCHED + 20)])
+@pytest.mark.parametrize("written", [100, 400])
+def test_a_person_who_types_reads_as_little_of_a_long_chat_as_of_a_short_one(
+    line: Services, clock: Clock, own_id: str, most: int, written: int
+) -> None:
+    """All day the owner answers: the messages of the contact are skipped, so that nothing says they are answered."""
+    for number in range(written):
+        hand_in(line, message(clock, f"M{number}"))
+        clock.pass_seconds(20)
+        if number % 50 == 0:
+            hand_in(line, message(clock, f"3A{number:018d}", "I am here.", from_me=True))
     reads = Reads(line)
-    (own,) = hand_in(line, message(clock, "TYPED", "I come at five.", from_me=True))
+    (own,) = hand_in(line, message(clock, own_id, "I come at five.", from_me=True))
     assert own.outcome is Outcome.TAKEOVER
-    assert reads.items() <= 3 * PAGE_ENTRIES
+    assert reads.items() <= most
+
+
+def test_an_old_echo_is_found_from_when_it_was_sent(line: Services, clock: Clock) -> None:
+    """A runner that lost its journal hands the last hours in again."""
+    sent_at = clock() + 2_000
+    own = answer(line, clock, 0)
+    for number in range(1, 120):
+        answer(line, clock, number)
+    assert clock() - sent_at < milliseconds(OWN_REPLIES_SEARCHED)
+    reads = Reads(line)
+    (echo,) = hand_in(line, message(clock, own, from_me=True, sent_at_ms=sent_at))
+    assert echo.outcome is Outcome.DELIVERY
+    assert reads.items() <= PAGE_ENTRIES + LAST_TURNS + 6
 
 
 @pytest.mark.parametrize("count", [20, 100])

@@ -12,6 +12,7 @@ from chalicelib.log_events import LogEvent
 from chalicelib.model import Chat, EventKind, SkipReason, StoredMessage, Turn, TurnState, is_forgotten_reply
 from chalicelib.model.conversation import reply_id
 from chalicelib.model.messages.automatic_messages import TextMark
+from chalicelib.model.messages.message_id import may_be_reply_id
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
@@ -351,3 +352,22 @@ def test_a_reply_to_an_edited_message_is_known_by_each_of_its_wordings() -> None
         assert is_forgotten_reply(chat, [edited], reply_id(T, f"{CHAT}|{seed}", 1), 5)
     assert not is_forgotten_reply(chat, [edited], reply_id(T, f"{CHAT}|contact#M1|3", 1), 5)
     assert not is_forgotten_reply(chat, [replace(edited, from_me=True)], reply_id(T, f"{CHAT}|contact#M1", 1), 5)
+
+
+@pytest.mark.parametrize(
+    ("id", "ours"),
+    [
+        (reply_id(T, f"{CHAT}|contact#M1", 0), True),
+        ("3EB0" + "0" * 18, True),
+        ("3EB0" + "0" * 17, False),
+        ("3EB0" + "0" * 19, False),
+        ("3EB0" + "a" * 18, False),
+        ("3EB0" + "\u0660" * 18, False),
+        ("3EB0" + "0" * 18 + "\n", False),
+        ("3A0123456789ABCDEF01", False),
+        ("0123456789ABCDEF0123456789ABCDEF", False),
+        ("", False),
+    ],
+)
+def test_ids_of_replies_have_a_shape_that_no_phone_makes(id: str, ours: bool) -> None:
+    assert may_be_reply_id(id) is ours

@@ -80,12 +80,15 @@ def test_a_turn_is_found_by_the_id_of_its_part(chats: Chats, racing: RacingTable
     turn = turns.freeze(chat, chats.read_recent(chat, depth=0, now=NOW).messages, retention_days=30, now=NOW)
     assert turn is not None
     turns.store_text(turn, ("One.", "Two."), NOW)
+    hand_in(chats, chat, a_message(2), at=NOW + 1)
+    around: dict[str, int] = {"now": NOW, "since": NOW - 1, "until": NOW + 1, "most": 9}
     for known in (chat, chats.get(T, LID)):
         assert known is not None
-        found = chats.find_turn_with_part(known, turn.part_id(1), now=NOW, since=NOW - 1)
+        found = chats.find_turn_with_part(known, turn.part_id(1), **around)
         assert found is not None and found.id == turn.id
-        assert chats.find_turn_with_part(known, turn.part_id(2), now=NOW, since=NOW - 1) is None
-    assert chats.find_turn_with_part(chat, turn.part_id(1), now=NOW, since=NOW + 1) is None, "it is older"
+        assert chats.find_turn_with_part(known, turn.part_id(2), **around) is None
+    for outside in ({"since": NOW + 1}, {"until": NOW - 1}, {"most": 1}):
+        assert chats.find_turn_with_part(chat, turn.part_id(1), **{**around, **outside}) is None, outside
 
 
 def test_messages_of_one_hand_in_are_ordered_by_their_place_in_it() -> None:
