@@ -24,7 +24,7 @@ from chalicelib.aws.sqs import ASSISTANT_CHECK, NoticeJob, TurnCheck
 from chalicelib.errors import NotDeployed
 from chalicelib.log_events import LogEvent
 from chalicelib.notifications import bounces, notices
-from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
+from chalicelib.reconcilers import health_report, line_list, reconcile, snapshot_gc
 from chalicelib.replies import turn_taking
 from chalicelib.sessions import lifecycle
 from chalicelib.web import admin, console, landing, pages, runner_api, runner_authorizer, snapshot_api
@@ -151,7 +151,9 @@ def every_minute(event: CloudWatchEvent) -> None:
     try:
         reconcile.reconcile(services, observed)
     finally:
-        emit(metrics.of_health_report(health_report.read(services, observed)))
+        report = health_report.read(services, observed)
+        emit(metrics.of_health_report(report))
+        line_list.record(services, report, observed.at)
         emit(metrics.of_fleet(services.fleet.service().desired))
 
 

@@ -30,6 +30,7 @@ from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
 from chalicelib.store.drains import Drains
+from chalicelib.store.fleet.line_list import LineList
 from chalicelib.store.fleet.tasks import Tasks
 from chalicelib.store.invites import Invites
 from chalicelib.store.notifications.digests import Digests
@@ -123,6 +124,10 @@ class Services(Installation):
     @cached_property
     def tenants(self) -> Tenants:
         return Tenants(self.table, self.timeline)
+
+    @cached_property
+    def line_list(self) -> LineList:
+        return LineList(self.table)
 
     @cached_property
     def assistant_checks(self) -> AssistantChecks:

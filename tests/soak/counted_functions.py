@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ WRITTEN_EVERY_SECONDS = 1.0
 #: Sort keys that name an item of a kind carry its name after this.
 SEPARATOR = "#"
 
-#: (read or written, what)
+#: (read or written, what); for a page whose reads are counted by themselves, also by which page
 Row = tuple[str, str]
+#: The pages whose reads are counted by themselves.
+PAGES = ("/admin", "/admin/live")
+#: The page that is being answered.
+_page: ContextVar[str] = ContextVar("page", default="")
 
 
 def rows_of(operation: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[Row, int]]:
@@ -113,10 +118,32 @@ def count_calls(counts: Counts) -> None:
     def counted(self: Table, operation: Callable[..., Any], **request: Any) -> Any:
         answer = call(self, operation, **request)
         name = "".join(word.capitalize() for word in operation.__name__.split("_"))
-        counts.add(rows_of(name, request, answer))
+        counts.add(by_page(rows_of(name, request, answer), _page.get()))
         return answer
 
     Table._call = counted  # type: ignore[method-assign]
+    _name_pages()
+
+
+def by_page(rows: Iterable[tuple[Row, int]], page: str) -> Iterator[tuple[Row, int]]:
+    """Yields the rows with the page that caused them. Pure."""
+    for (done, what), count in rows:
+        yield ((f"{done} by {page}" if page in PAGES else done), what), count
+
+
+def _name_pages() -> None:
+    from chalicelib.web.pages import Pages
+
+    answer = Pages._with_error_pages
+
+    def answered(self: Pages, *arguments: Any) -> Any:
+        token = _page.set(str(self.request.path))
+        try:
+            return answer(self, *arguments)
+        finally:
+            _page.reset(token)
+
+    Pages._with_error_pages = answered  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

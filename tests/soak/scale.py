@@ -1,8 +1,8 @@
 """`python -m tests.soak.scale`: 2,000 tenants on 250 runners without browsers, and a quarter of it beside them.
 
-Counts what the control plane reads and writes each minute, loses half of the fleet, and waits until all lines are
-online again. The figures of a size are kept in `build/scale.json` and measured again only if the code changed; the
-table and the verdict, its last line, are in `build/scale.txt`.
+Counts what the control plane reads and writes each minute, and for each poll of the admin's list; loses half of the
+fleet, and waits until all lines are online again. The figures of a size are kept in `build/scale.json` and measured
+again only if the code changed; the table and the verdict, its last line, are in `build/scale.txt`.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from infrastructure.local.programs import Programs
 from infrastructure.local.settings import Ports, Settings
 from infrastructure.local.stack import LocalStack
 from tests.chaos.lines import services_of
-from tests.soak.counted_functions import COUNTS, Row, read_counts
+from tests.soak.counted_functions import COUNTS, PAGES, WRITTEN_EVERY_SECONDS, Row, read_counts
+from tests.soak.pages import open_page, sign_in
 from tests.soak.quiet_fleet import QuietFleet
 from tests.soak.results import Figures, Results, fingerprint
 from tests.soak.scale_report import report, verdict
@@ -36,6 +37,8 @@ SIZES = (500, 2_000)
 CAPACITY = 8
 #: After all lines are online, the first minute still protects tasks and settles.
 SETTLED_AFTER_SECONDS = 65.0
+#: The list of tenants is opened so often.
+POLLS = 5
 #: Two runs of the loop of each minute.
 MEASURED_SECONDS = 120.0
 ONLINE_WITHIN_SECONDS = 420.0
@@ -142,6 +145,7 @@ async def _play(stack: LocalStack, services: Services, size: int, counts: Path, 
     before = read_counts(counts)
     await asyncio.sleep(MEASURED_SECONDS)
     each_minute = _difference(before, read_counts(counts), 60 / MEASURED_SECONDS)
+    each_poll = await asyncio.to_thread(_poll, stack, services, counts)
     say("half of the fleet is lost")
     before, lost_at = read_counts(counts), time.monotonic()
     epochs = {session.tenant: session.epoch for _, session in services.tenants.list_all()}
@@ -155,10 +159,23 @@ async def _play(stack: LocalStack, services: Services, size: int, counts: Path, 
         "runners": runners,
         "placed_seconds": placed,
         "each_minute": each_minute,
+        "each_poll": each_poll,
         "converged_seconds": converged,
         "moved": sum(session.epoch > epochs[session.tenant] for _, session in services.tenants.list_all()),
         "failover": _difference(before, read_counts(counts), 1.0),
     }
+
+
+def _poll(stack: LocalStack, services: Services, counts: Path) -> dict[str, float]:
+    """Opens the list of tenants and its live part several times; returns what each time is read, by page and row."""
+    sign_in(services.table)
+    before = read_counts(counts)
+    for _ in range(POLLS):
+        for page in PAGES:
+            open_page(stack.base_url + page)
+    time.sleep(2 * WRITTEN_EVERY_SECONDS)
+    difference = _difference(before, read_counts(counts), 1 / POLLS)
+    return {row: count for row, count in difference.items() if row.startswith("read by ")}
 
 
 async def _all_online(

@@ -7,6 +7,8 @@ from typing import Any
 MOST_GROWTH = 1.1
 #: Below this, for each tenant and minute, a row says nothing: two runs of the loop differ by as much.
 NOISE = 0.02
+#: A poll that reads no more items of a kind than this says nothing: a line may have changed a moment ago.
+POLL_NOISE = 2.0
 #: All lines are online again so soon after half of the fleet was lost.
 CONVERGED_WITHIN_SECONDS = 300.0
 
@@ -26,17 +28,32 @@ def report(measured: Measured) -> str:
     for name, words in (("placed_seconds", "all online after, s"), ("converged_seconds", "half lost, online after, s")):
         seconds = [f"{measured[size][name]:.0f}" for size in sizes]
         lines.append(f"| {words} | {' | '.join([*seconds, *([''] * len(sizes))])} |")
+    lines += ["", f"| each poll | {' | '.join(heads[: len(sizes)])} |", f"|---|{'---:|' * len(sizes)}"]
+    for row in _polled(measured):
+        counts = [measured[size]["each_poll"].get(row, 0.0) for size in sizes]
+        lines.append(f"| {row} | {' | '.join(f'{count:,.0f}' for count in counts)} |")
     return "\n".join(lines)
 
 
+def _polled(measured: Measured) -> list[str]:
+    return sorted({row for figures in measured.values() for row in figures["each_poll"]})
+
+
 def grown(measured: Measured) -> dict[str, float]:
-    """Returns the rows that are read more often for each tenant of the largest size than of the smallest, and how."""
+    """Returns the rows that are read more often for each tenant of the largest size than of the smallest, and how.
+
+    A poll of a page may not read more at all.
+    """
     small, large = min(measured), max(measured)
     growth = {}
     for row, count in measured[large]["each_minute"].items():
         share, before = count / large, measured[small]["each_minute"].get(row, 0.0) / small
         if row.startswith("read") and share > NOISE and share > MOST_GROWTH * before:
             growth[row] = share / before if before else float("inf")
+    for row in _polled(measured):
+        count, before = (measured[size]["each_poll"].get(row, 0.0) for size in (large, small))
+        if count > POLL_NOISE and count > MOST_GROWTH * before:
+            growth[row] = count / before if before else float("inf")
     return growth
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.soak.counted_functions import Counts, read_counts, rows_of
+from tests.soak.counted_functions import Counts, by_page, read_counts, rows_of
 from tests.soak.scale_report import CONVERGED_WITHIN_SECONDS, grown, report, verdict
 
 
@@ -65,8 +65,36 @@ def test_counts_are_written_and_read(tmp_path: Any) -> None:
     assert read_counts(tmp_path / "counts.json") == {("read", "SESSION"): 3}
 
 
-def figures(rows: dict[str, float], converged: float = 90.0) -> dict[str, Any]:
-    return {"runners": 250, "each_minute": rows, "placed_seconds": 60.0, "converged_seconds": converged}
+def test_what_a_page_reads_is_counted_by_itself() -> None:
+    rows = [(("read", "SESSION"), 50), (("write", "OPERATOR"), 1)]
+    paged = [(("read by /admin/live", "SESSION"), 50), (("write by /admin/live", "OPERATOR"), 1)]
+    assert list(by_page(rows, "/admin/live")) == paged
+    for page in ("", "/admin/tenants/scaletenant00001"):
+        assert list(by_page(rows, page)) == rows
+
+
+def figures(rows: dict[str, float], converged: float = 90.0, polls: dict[str, float] | None = None) -> dict[str, Any]:
+    seconds = {"placed_seconds": 60.0, "converged_seconds": converged}
+    return {"runners": 250, "each_minute": rows, "each_poll": polls or {}, **seconds}
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "grows"),
+    [
+        ({"read by /admin: SESSION": 50}, {"read by /admin: SESSION": 55}, False),
+        ({"read by /admin: SESSION": 50}, {"read by /admin: SESSION": 56}, True),
+        ({}, {"read by /admin: directory: TENANT": 4_000}, True),
+        ({}, {"read by /admin: LINES": 2}, False),
+    ],
+)
+def test_a_poll_reads_as_much_of_many_lines_as_of_few(
+    small: dict[str, float], large: dict[str, float], grows: bool
+) -> None:
+    measured = {500: figures({}, polls=small), 2_000: figures({}, polls=large)}
+    held, line = verdict(measured)
+    (row,) = large
+    assert held is not grows and (row in line) is grows
+    assert f"| {row} | {small.get(row, 0):,} | {large[row]:,} |" in report(measured)
 
 
 def test_what_grows_with_the_installation_alone_is_no_growth() -> None:

@@ -27,6 +27,9 @@ pk                      sk                          attributes
 ``NOTICES``             ``DIGEST``                  the day of the last digest, and who sends the next one
 ``FLEET``               ``FLEET``                   since when there are too many runners; sessions left behind
 ``FLEET``               ``COMMITS``                 the commits that runners run
+``LINES``               ``HEAD``                    when the list of lines was made, and the counts of all lines
+``LINES``               ``PART#<number>``           a part of it, in order: what finds a line (``fleet/line_list.py``)
+``LINES``               ``RECENT#<at>#<tenant>``    a line that the list may show in a wrong place; expires
 ``SETUP``               ``SETUP``                   the steps of setting up that cannot be seen: test mail, dismissal
 ``INVITE#<sha256>``     ``INVITE``                  the mailed link
 ``OPERATOR#<sha256>``   ``OPERATOR``                an operator's signed-in browser; expires

@@ -4,7 +4,7 @@ A tenant and its session are two items because they have two writers: people wri
 with it here and belongs to ``sessions.py`` from then on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -26,6 +26,7 @@ from chalicelib.model import (
 )
 from chalicelib.model.notices.kinds import kind_of
 from chalicelib.model.notices.notice import News, NewsState
+from chalicelib.store.fleet.line_list import recent_put
 from chalicelib.store.invites import invite_put
 from chalicelib.store.notifications.notices import news_writes
 from chalicelib.store.records.reader import readable
@@ -64,6 +65,7 @@ class Tenants:
                 Put({**_listed(tenant.id, "SESSION"), **new_session_item(tenant.id, tenant.created_at)}),
                 _assistant_put(tenant.id, assistant),
                 self._timeline.write_of(Event(tenant.id, tenant.created_at, EventKind.CREATED, by=by)),
+                recent_put(tenant.id, tenant.created_at),
                 *([invite_put(invite)] if invite is not None else []),
             )
         except ConditionFailed:
@@ -91,22 +93,12 @@ class Tenants:
 
     def list_all(self) -> list[tuple[Tenant, Session]]:
         """Returns each tenant with its session, by id, with one query, a moment old; those that can be read."""
-        tenants: dict[str, Tenant] = {}
-        sessions: dict[str, Session] = {}
         keys = ("directory", "directory_order")
-        unreadable: set[str] = set()
-        for item in self._table.query("TENANT", index="directory", keys=keys, consistent=False):
-            id = item["pk"].removeprefix("TENANT#")
-            try:
-                if item["sk"] == "TENANT":
-                    tenants[id] = tenant_from(item)
-                else:
-                    sessions[id] = session_from(item)
-            except Unreadable:
-                unreadable.add(id)
-        return [
-            (tenant, sessions.get(id) or Session(tenant=id)) for id, tenant in tenants.items() if id not in unreadable
-        ]
+        return _paired(self._table.query("TENANT", index="directory", keys=keys, consistent=False))
+
+    def get_many(self, tenants: Iterable[str]) -> list[tuple[Tenant, Session]]:
+        """Returns these tenants, each with its session, in no order, a moment old; those that exist and can be read."""
+        return _paired(self._table.get_many([(f"TENANT#{id}", sk) for id in tenants for sk in ("TENANT", "SESSION")]))
 
     def edit(
         self,
@@ -143,7 +135,7 @@ class Tenants:
         )
         event = Event(tenant, now, EventKind.EDITED, ", ".join(changed), by)
         try:
-            self._table.transact(update, self._timeline.write_of(event), *writes)
+            self._table.transact(update, self._timeline.write_of(event), recent_put(tenant, now), *writes)
         except ConditionFailed:
             raise Conflict from None
         return self.get(tenant)
@@ -211,6 +203,23 @@ class Tenants:
                 raise NotFound from None
             return False
         return True
+
+
+def _paired(items: Iterable[Item]) -> list[tuple[Tenant, Session]]:
+    """Returns each tenant with its session, of which both can be read; a tenant without one has a new one."""
+    tenants: dict[str, Tenant] = {}
+    sessions: dict[str, Session] = {}
+    unreadable: set[str] = set()
+    for item in items:
+        id = item["pk"].removeprefix("TENANT#")
+        try:
+            if item["sk"] == "TENANT":
+                tenants[id] = tenant_from(item)
+            else:
+                sessions[id] = session_from(item)
+        except Unreadable:
+            unreadable.add(id)
+    return [(tenant, sessions.get(id) or Session(tenant=id)) for id, tenant in tenants.items() if id not in unreadable]
 
 
 @readable

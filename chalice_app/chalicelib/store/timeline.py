@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from chalicelib.model import Event, milliseconds
+from chalicelib.model.session import LAST_INSTANT_MS
+from chalicelib.store.records.instants import page_of_instants
 from chalicelib.store.records.reader import each, readable, value_of
 from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
 
@@ -60,10 +62,25 @@ class Timeline:
 
     def latest(self, tenant: str, limit: int = 50) -> list[Event]:
         """Returns the latest events that can be read, the newest first."""
+        return self.page(tenant, limit)[0]
+
+    def page(self, tenant: str, limit: int, *, before: int = LAST_INSTANT_MS) -> tuple[list[Event], int | None]:
+        """Returns the events before an instant that can be read, the newest first; and where the next page begins.
+
+        Args:
+            limit: so many are returned, and the others of the instant of the last one.
+        """
         items = self._table.query(
-            f"TENANT#{tenant}", index="by_time", keys=("pk", "at"), newest_first=True, limit=limit
+            f"TENANT#{tenant}",
+            between=("0", f"{before - 1:015d}"),
+            index="by_time",
+            keys=("pk", "at"),
+            newest_first=True,
+            page=limit + 1,
         )
-        return list(each(sorted(items, key=lambda item: (item["at"], item["sk"]), reverse=True), _event_from))
+        found, older = page_of_instants(items, limit, lambda item: str(item["at"]))
+        found.sort(key=lambda item: (item["at"], item["sk"]), reverse=True)
+        return list(each(found, _event_from)), int(older) if older is not None else None
 
 
 @readable

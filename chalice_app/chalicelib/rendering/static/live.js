@@ -13,8 +13,9 @@ for (const place of document.querySelectorAll("[data-live]")) {
   const refresh = async () => {
     if (!document.hidden) {
       try {
-        const untouched = Date.now() - touchedAt > UNTOUCHED_AFTER_MS ? "?untouched=yes" : "";
-        const answer = await fetch(place.dataset.live + untouched, { credentials: "same-origin", cache: "no-store" });
+        const address = new URL(place.dataset.live, location.href);
+        if (Date.now() - touchedAt > UNTOUCHED_AFTER_MS) address.searchParams.set("untouched", "yes");
+        const answer = await fetch(address, { credentials: "same-origin", cache: "no-store" });
         if (answer.status === 401) return location.reload(); // signed out: the page redirects to the sign-in
         if (answer.ok) {
           const html = await answer.text();

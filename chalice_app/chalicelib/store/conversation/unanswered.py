@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from chalicelib.model import SkipReason, milliseconds
+from chalicelib.model.session import LAST_INSTANT_MS
+from chalicelib.store.records.instants import page_of_instants
 from chalicelib.store.records.reader import each, readable, value_of
 from chalicelib.store.records.wire_enums import read_enum
 from chalicelib.store.table import ConditionFailed, Item, Put, Table, Update
@@ -77,8 +79,20 @@ class UnansweredMessages:
 
     def latest(self, tenant: str, limit: int = 20) -> list[UnansweredMessage]:
         """Returns the last ones that can be read, the newest first."""
-        items = self._table.query(f"TENANT#{tenant}", begins_with="UNANSWERED#", newest_first=True, limit=limit)
-        return list(each(items, _from))
+        return self.page(tenant, limit)[0]
+
+    def page(
+        self, tenant: str, limit: int, *, before: int = LAST_INSTANT_MS
+    ) -> tuple[list[UnansweredMessage], int | None]:
+        """Returns those before an instant that can be read, the newest first; and where the next page begins.
+
+        Args:
+            limit: so many are returned, and the others of the instant of the last one.
+        """
+        between = ("UNANSWERED#0", f"UNANSWERED#{before - 1:015d}#~")
+        items = self._table.query(f"TENANT#{tenant}", between=between, newest_first=True, page=limit + 1)
+        found, older = page_of_instants(items, limit, lambda item: str(item["sk"]).split("#")[1])
+        return list(each(found, _from)), int(older) if older is not None else None
 
     def record_missed(self, tenant: str, messages: Iterable[MissedMessage]) -> None:
         """Records messages that people may want to have answered; each once."""

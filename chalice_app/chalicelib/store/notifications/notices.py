@@ -23,9 +23,10 @@ from chalicelib.model.notices.notice import (
     after_sending,
     notices_of,
 )
+from chalicelib.store.fleet.line_list import recent_put
 from chalicelib.store.notifications.batches import NoticeBatches
 from chalicelib.store.records.reader import each, one, readable, value_of
-from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
+from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import seconds
 
 #: The partitions of the index for each audience, so that no key gets every write.
@@ -145,9 +146,12 @@ class Notices:
         return Update(*_key(notice.tenant, notice.recipient, notice.kind), set=changes, when=when)
 
 
-def news_writes(news: Iterable[News]) -> list[Update]:
-    """Returns the writes of all notices of this news, for the transaction that makes it."""
-    return [_write(recipient, each) for one in news for recipient, each in notices_of(one)]
+def news_writes(news: Iterable[News]) -> list[Update | Put]:
+    """Returns the writes of this news for the transaction that makes it: its notices, and that lists show the line."""
+    made = tuple(news)
+    notices = [_write(recipient, each) for one in made for recipient, each in notices_of(one)]
+    latest = {one.tenant: one.at for one in made if one.kind not in EVENTS}
+    return [*notices, *(recent_put(tenant, at) for tenant, at in latest.items())]
 
 
 def _write(recipient: Recipient, news: News) -> Update:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Chalice
 
-from chalicelib.web.admin import automatic_texts, new_tenant, setup, sign_in, tenant_list, tenant_page
+from chalicelib.web.admin import automatic_texts, history, new_tenant, setup, sign_in, tenant_list, tenant_page
 from chalicelib.web.admin.layout import AdminPages
 
 if TYPE_CHECKING:
@@ -19,4 +19,5 @@ def mount(app: Chalice, services: "Services") -> None:
     tenant_list.mount(admin)
     new_tenant.mount(admin)
     tenant_page.mount(admin)
+    history.mount(admin)
     automatic_texts.mount(admin)

@@ -12,6 +12,7 @@ from chalicelib.notifications.trial_mail import seconds_until_another, send_tria
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
 from chalicelib.web.admin.layout import AdminPages
+from chalicelib.web.admin.line_page import read_page
 from chalicelib.web.admin.setup_steps import BackupState, SetupFacts, SetupStep, SetupTopic, setup_steps
 
 if TYPE_CHECKING:
@@ -73,14 +74,14 @@ def _context(admin: AdminPages) -> dict[str, object]:
     if _is_opened_under(address, admin.pages.headers) and record.seen_address != address:
         services.setup.record_address(address)
         record = services.setup.get()
-    tenants = services.tenants.list_all()
+    lines = read_page(services)
     unfit, advice = services.unfit_address(), services.setup_advice
     steps = setup_steps(
         SetupFacts(
             address=address,
             unfit=unfit,
             record=record,
-            clients=[session.linked_at is not None for _, session in tenants],
+            clients=[each.session.linked_at is not None for each in lines.lines] + [True] * min(1, lines.counts.linked),
             backs_up=bool(services.backup_state_parameter),
             backup=_backup_state(services),
             advice=advice,
@@ -102,7 +103,7 @@ def _context(admin: AdminPages) -> dict[str, object]:
         "fit": unfit is None,
         "mail": record.mail,
         "closed": record.closed,
-        "waiting": next((tenant for tenant, _ in tenants), None),
+        "waiting": next((each.tenant for each in lines.lines), None),
         "public_page": f"{address}{PATH}",
     }
 

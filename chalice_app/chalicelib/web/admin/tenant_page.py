@@ -104,6 +104,7 @@ class TenantPage:
         with suppress(Unreadable):
             runner = self.services.runners.get(session.runner) if session.linked and session.runner else None
         line = line_of(tenant, session, (), runner, now)
+        events, older = self.services.timeline.page(tenant.id, MAX_EVENTS)
         return {
             "tenant": tenant,
             "model_ends": format_day(tenant.model_ends_on),
@@ -112,7 +113,8 @@ class TenantPage:
             "state": shown_state(session),
             "session": session,
             "saved": line.saved,
-            "events": self.services.timeline.latest(tenant.id, MAX_EVENTS),
+            "events": events,
+            "events_before": older,
             "event_labels": EVENT_LABELS,
             "problem_actions": PROBLEM_ACTIONS,
             "phase_actions": PHASE_ACTIONS,
