@@ -141,7 +141,7 @@ def _inject_under_load(scene: Scene, seconds: float, seed: int, began_at: float,
         _inject_faults(scene, monitor, seconds, report)
         load.stop()
         healed_at = time.monotonic()
-        verdict, resent = _wait_until_settled(scene, monitor, load, report)
+        verdict, resent, online = _wait_until_settled(scene, monitor, load, report)
         settled_after = time.monotonic() - healed_at
         runners = set(scene.runners().values())
         orphans = processes.orphans(scene.stack.settings.data, runners)
@@ -157,7 +157,7 @@ def _inject_under_load(scene: Scene, seconds: float, seed: int, began_at: float,
         seed=seed,
         injections=monitor.injections,
         verdict=verdict,
-        online=monitor.all_online,
+        online=online,
         settled_after=settled_after,
         longest_away=monitor.longest_away,
         resent=resent,
@@ -219,8 +219,12 @@ def _revert_if_due(injection: Injection, now: float) -> None:
         injection.ended_at = time.monotonic()
 
 
-def _wait_until_settled(scene: Scene, monitor: Monitor, load: Load, report: Report) -> tuple[Verdict, int]:
-    """Waits until all lines are online, every message is settled, and the sweep has read the phones."""
+def _wait_until_settled(scene: Scene, monitor: Monitor, load: Load, report: Report) -> tuple[Verdict, int, bool]:
+    """Waits until all lines are online, every message is settled, and the sweep has read the phones.
+
+    Returns the verdict, how many sends repeated an id, and whether all lines were online at that moment: later a runner
+    may start a browser anew whose profile it suspects.
+    """
     deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
     online_since: float | None = None
     reported_at = time.monotonic()
@@ -235,7 +239,7 @@ def _wait_until_settled(scene: Scene, monitor: Monitor, load: Load, report: Repo
         complete = not verdict.lost or (online_since is not None and now - online_since >= LOST_AFTER_SECONDS)
         due = unsent(scene.services, scene.lines)
         if (swept and complete and verdict.is_settled and not due) or now > deadline:
-            return verdict, resent
+            return verdict, resent, online_since is not None
         if now - reported_at > 20:
             reported_at = now
             waiting = ", ".join(verdict.unanswered[:4])
