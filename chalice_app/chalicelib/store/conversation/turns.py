@@ -50,7 +50,7 @@ class Turns(OpenTurns):
         """Opens the chat's turn over this batch.
 
         None if another turn is open, if the owner took the chat over, if there was a turn for this batch before, or if
-        a message was edited or deleted since the chat was read.
+        a message was answered, skipped, edited or deleted since the chat was read.
         """
         due_at = now + milliseconds(TURN_OVERDUE_AFTER)
         turn = replace(first_turn(chat, waiting, now), due_at=due_at, calls=1, called_at=now)
@@ -83,12 +83,13 @@ class Turns(OpenTurns):
     def _open(self, chat: Chat, turn: Turn, changes: dict[str, Any], *, retention_days: int, now: int) -> Turn | None:
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
         unchanged = Attr("changes").eq(chat.changes) if chat.changes else Attr("changes").not_exists()
+        here = Attr("open_turn").not_exists() & Attr("pk").exists()
         last_turns = (*(each for each in chat.last_turns if each != turn.id), turn.id)[-LAST_TURNS:]
         opening = Update(
             chat_key(chat.tenant, chat.id),
             "CHAT",
             set={"open_turn": turn.id, "again": None, "last_turns": last_turns, **changes},
-            when=Attr("open_turn").not_exists() & Attr("pk").exists() & quiet & unchanged,
+            when=here & quiet & unchanged & _nothing_answered_since(chat),
         )
         try:
             listed = {"open_turns": "OPEN", **waiting_index.turn_of(turn.tenant, turn.created_at)}
@@ -107,7 +108,9 @@ class Turns(OpenTurns):
         now: int,
         mute_until: int | None = None,
     ) -> bool:
-        """Stores the reason why these messages get no reply, as a discarded turn. False if a turn is open.
+        """Stores the reason why these messages get no reply, as a discarded turn.
+
+        False if a turn is open, or if a message was answered or skipped since the chat was read.
 
         Args:
             mute_until: the chat is silent until then; epoch milliseconds.
@@ -118,7 +121,7 @@ class Turns(OpenTurns):
             chat_key(chat.tenant, chat.id),
             "CHAT",
             set={"answered_to": turn.at, **muted},
-            when=Attr("open_turn").not_exists() & Attr("pk").exists(),
+            when=Attr("open_turn").not_exists() & Attr("pk").exists() & _nothing_answered_since(chat),
         )
         try:
             self._table.transact(closing, Put(turn_item(turn, retention_days, now)))
@@ -294,6 +297,12 @@ class Turns(OpenTurns):
 
 def _key(turn: Turn) -> tuple[str, str]:
     return chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
+
+
+def _nothing_answered_since(chat: Chat) -> ConditionBase:
+    """Holds while no turn ended since the chat was read: the messages that waited then may have their answer."""
+    answered_to = Attr("answered_to")
+    return answered_to.eq(chat.answered_to) if chat.answered_to else answered_to.not_exists()
 
 
 def _unsent() -> ConditionBase:

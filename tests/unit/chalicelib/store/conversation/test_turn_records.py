@@ -52,8 +52,23 @@ def test_a_turn_is_opened_once_for_a_batch_even_after_its_end(table: RacingTable
     turn = opened(turns)
     assert turn is not None and opened(turns) is None
     turns.close(turn)
-    assert opened(turns) is None
+    assert opened(turns, replace(CHAT, answered_to=turn.at)) is None
     assert item(table) == {}
+
+
+@pytest.mark.parametrize(
+    ("stored_as", "read_as", "unchanged"),
+    [("", "", True), ("", "0002", False), ("0002", "0002", True), ("0002", "", False), ("0002", "0001", False)],
+)
+def test_what_waited_when_a_chat_was_read_may_have_its_answer_once_another_turn_ended(
+    table: RacingTable, turns: Turns, stored_as: str, read_as: str, unchanged: bool
+) -> None:
+    """A message that came late belongs to another batch, so the id of its turn keeps no second one from opening."""
+    free_chat(table, **({"answered_to": stored_as} if stored_as else {}))
+    chat = replace(CHAT, answered_to=read_as)
+    assert (opened(turns, chat) is not None) is unchanged
+    free_chat(table, **({"answered_to": stored_as} if stored_as else {}))
+    assert turns.skip(chat, (a_message(2),), SkipReason.PAUSED, retention_days=30, now=NOW) is unchanged
 
 
 def test_a_chat_names_each_of_its_last_turns_once(table: RacingTable, turns: Turns) -> None:
@@ -78,7 +93,8 @@ def test_a_skip_needs_a_chat_without_an_open_turn_and_a_batch_without_one(turns:
     assert not turns.skip(CHAT, (a_message(),), SkipReason.PAUSED, retention_days=30, now=NOW)
     free_chat(table)
     assert turns.skip(CHAT, (a_message(),), SkipReason.PAUSED, retention_days=30, now=NOW, mute_until=NOW + 5)
-    assert not turns.skip(CHAT, (a_message(),), SkipReason.PAUSED, retention_days=30, now=NOW)
+    skipped = replace(CHAT, answered_to=a_message().at)
+    assert not turns.skip(skipped, (a_message(),), SkipReason.PAUSED, retention_days=30, now=NOW)
     chat = table.get(KEY, "CHAT") or {}
     assert (chat["answered_to"], chat["muted_until"]) == (a_message().at, NOW + 5)
 
