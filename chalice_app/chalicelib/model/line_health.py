@@ -11,10 +11,14 @@ from chalicelib.model.runner import Runner, RunnerState
 from chalicelib.model.saved_state import SavedState, saved_state
 from chalicelib.model.session import Session, downtime, should_run
 from chalicelib.model.tenant import Problem, Tenant
-from wire import Phase
+from wire import Phase, ProblemCode
 
 #: A session that should run and is down for longer than this is not running, and raises an alarm.
 NOT_RUNNING_AFTER = timedelta(minutes=5)
+#: Problems of a session that end by what its owner does at the phone; of the others we have to hear.
+ENDED_AT_PHONE = frozenset({ProblemCode.PASSKEY, ProblemCode.CONFLICT, ProblemCode.BLOCKED})
+#: With these, replies wait for the owner, or for the end of a restriction of WhatsApp's.
+KEEPING_REPLIES = ENDED_AT_PHONE | {ProblemCode.RESTRICTED}
 #: An owner who opens the page sees a code, or the next step, within this.
 CODE_SHOWN_WITHIN = timedelta(seconds=45)
 #: A contact who waits for longer than this waits too long.
@@ -93,8 +97,8 @@ class Line:
 
     @property
     def waits_for_person(self) -> bool:
-        """True if no machine can make it answer: it is paused, its login ended, or its session has a problem."""
-        return self.paused or self.disconnected or self.session.problem is not None
+        """True if nobody here can make it answer: it is paused, its login ended, or its owner must act at the phone."""
+        return self.paused or self.disconnected or _has_problem(self.session, ENDED_AT_PHONE)
 
     @property
     def not_running(self) -> bool:
@@ -105,7 +109,7 @@ class Line:
     def code_late(self) -> bool:
         """True if its owner's page is open and shows no code after CODE_SHOWN_WITHIN."""
         late = self.downtime is not None and self.downtime > CODE_SHOWN_WITHIN
-        return late and not self.session.linked and self.session.problem is None
+        return late and not self.session.linked and not _has_problem(self.session, ENDED_AT_PHONE)
 
     @property
     def health(self) -> LineHealth:
@@ -240,8 +244,12 @@ def line_of(tenant: Tenant, session: Session, turns: Sequence[Turn], runner: Run
 def _waits_for_person(tenant: Tenant, session: Session, turn: Turn) -> bool:
     """Returns whether this reply comes only after a person did something: at OpenAI, at the phone, or in the admin."""
     retried = turn.state is TurnState.THINKING and tenant.assistant_problem is not None
-    line_waits = tenant.paused or not session.linked or session.problem is not None
+    line_waits = tenant.paused or not session.linked or _has_problem(session, KEEPING_REPLIES)
     return line_waits or retried or turn.state is TurnState.WAITING
+
+
+def _has_problem(session: Session, codes: frozenset[ProblemCode]) -> bool:
+    return session.problem is not None and session.problem.code in codes
 
 
 def _waits_for_room(line: Line, now: int) -> bool:

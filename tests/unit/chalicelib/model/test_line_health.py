@@ -30,6 +30,8 @@ from wire import Phase, ProblemCode, SessionReport
 NOW = 1_790_000_000_000
 MINUTE = 60_000
 T = "tenantaaaa"
+ENDED_AT_PHONE = (ProblemCode.BLOCKED, ProblemCode.CONFLICT, ProblemCode.PASSKEY)
+OURS = (ProblemCode.RESTRICTED, ProblemCode.INCOMPATIBLE, ProblemCode.BROWSER_MISSING)
 
 
 def tenant(id: str = T, **more: Any) -> Tenant:
@@ -150,6 +152,13 @@ def test_a_code_is_late_only_while_its_owners_page_is_open() -> None:
     assert not line_of(linked(phase=Phase.STARTING, down_since=NOW - 46_000)).code_late
 
 
+@pytest.mark.parametrize(
+    ("code", "late"), [*((code, False) for code in ENDED_AT_PHONE), *((code, True) for code in OURS)]
+)
+def test_a_code_that_a_problem_of_ours_keeps_from_an_owner_is_late(code: ProblemCode, late: bool) -> None:
+    assert line_of(watched(phase=Phase.FAILED, down_since=NOW - 46_000, problem=Problem(code, 1))).code_late is late
+
+
 def test_a_message_that_waits_for_a_person_to_fix_a_problem_is_not_overdue() -> None:
     line = line_of(linked(), turn(TurnState.WAITING, 60, messages=2), turn(TurnState.THINKING, 3))
     assert (line.unanswered, line.oldest_unanswered_at) == (3, NOW - 60 * MINUTE)
@@ -201,7 +210,9 @@ DOWN = {"phase": Phase.FAILED, "down_since": NOW - 60 * MINUTE}
     [
         (linked(**DOWN), {}, 1, 0, 0),
         (watched(**DOWN), {}, 1, 0, 0),
-        *((linked(**DOWN, problem=Problem(code, 1)), {}, 0, 1, 0) for code in ProblemCode),
+        *((linked(**DOWN, problem=Problem(code, 1)), {}, 0, 1, 0) for code in ENDED_AT_PHONE),
+        # ours to mend, or no reason to be down
+        *((linked(**DOWN, problem=Problem(code, 1)), {}, 1, 1, 0) for code in OURS),
         (linked(**DOWN, problem=Problem(ProblemCode.BLOCKED, 1)), {"state": TenantState.PAUSED}, 0, 0, 0),
         (linked(**DOWN), {"state": TenantState.PAUSED}, 0, 0, 0),
         (linked(**DOWN), {"state": TenantState.UNKNOWN}, 0, 0, 0),
@@ -237,6 +248,11 @@ def test_lines_that_wait_for_a_person_are_counted_apart_from_outages(
         ),
         (linked(problem=Problem(ProblemCode.BLOCKED, 1)), {}, []),
         (linked(problem=Problem(ProblemCode.RESTRICTED, 1)), {}, []),
+        (
+            linked(problem=Problem(ProblemCode.INCOMPATIBLE, 1)),
+            {},
+            [TurnState.THINKING, TurnState.READY, TurnState.SENDING],
+        ),
         (linked(), {"state": TenantState.PAUSED}, []),
         (Session(T, phase=Phase.LOGGED_OUT), {}, []),
         (watched(logged_out_at=1), {}, []),
