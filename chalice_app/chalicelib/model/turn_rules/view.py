@@ -55,7 +55,7 @@ class ChatView:
         return self.turn is not None and bool(waiting - set(self.turn.answers))
 
     def read_with(self, batch: Collection[StoredMessage]) -> tuple[StoredMessage, ...]:
-        """Selects what the model reads with this batch: nothing that waits for a later turn, for it would answer that."""
+        """Selects what the model reads with this batch: nothing that waits for a later turn, which it would answer."""
         later = {message.key for message in self.waiting} - {message.key for message in batch}
         return tuple(message for message in self.messages if message.key not in later)
 
