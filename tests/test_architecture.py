@@ -34,6 +34,7 @@ ONLY_IMPORTERS: dict[str, set[str]] = {
     "qrcode": {"chalice_app/chalicelib/rendering/qr.py"},
     "phonenumbers": {"chalice_app/chalicelib/model/messages/phone_numbers.py"},
     "email_validator": {"chalice_app/chalicelib/model/mail_address.py"},
+    "idna": {"chalice_app/chalicelib/model/assistants/web_domains.py"},
     "playwright": {"runner/browser/whatsapp.py"},
     "psutil": {"runner/browser/chromium.py", "runner/browser/process_freeze.py"},
     "zstandard": {"runner/profile/archive.py"},

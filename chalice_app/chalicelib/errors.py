@@ -32,6 +32,8 @@ class AnswerlineError(Exception):
     sentence = "Something went wrong that we expected could."
     #: the tokens, in and out, of model calls that were paid for before this happened
     tokens: tuple[int, int] = (0, 0)
+    #: the searches of the web that were paid for with them
+    web_searches = 0
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message or self.sentence

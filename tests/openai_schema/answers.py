@@ -13,6 +13,7 @@ KEY = "sk-proj-schema-0000"
 TOOLS: tuple[list[dict[str, Any]], ...] = (
     [],
     [{"type": "file_search", "vector_store_ids": ["vs_menu"]}, {"type": "web_search"}],
+    [{"type": "web_search", "filters": {"allowed_domains": ["bakery.example"]}}],
 )
 #: Shapes whose streams are only long: a thousand events of one kind.
 LONG_STREAMS = ("essay",)
@@ -29,6 +30,8 @@ REFUSED: tuple[dict[str, Any], ...] = (
     {"input": [{"role": "user", "content": [{"type": "output_text", "text": "Hi"}]}]},
     {"tools": [{"type": "telepathy"}]},
     {"tools": [{"type": "file_search", "vector_store_ids": ["vs_missing"]}]},
+    {"tools": [{"type": "web_search", "filters": {"allowed_domains": ["https://bakery.example/"]}}]},
+    {"tools": [{"type": "web_search", "domains": ["bakery.example"]}]},
     {"include": ["bogus"]},
     {"metadata": {"turn": "x" * 513}},
     {"store": "yes"},

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from chalicelib.model import Assistant, ChatLine
+from chalicelib.model.assistant import AnswerLength
 from tests.simulators.openai.models import EFFORTS, VERBOSITIES, Model, Sampling
 from tests.unit.support.openai_calls import KEY, answering, ask, response_body
 
@@ -27,7 +28,14 @@ EXTRAS: tuple[dict[str, Any], ...] = (
     {"max_output_tokens": 1_000},
     {"max_output_tokens": 0, "vector_store_ids": ("vs_menu", "vs_hours")},
     {"max_output_tokens": 1, "web_search": True},
-    {"max_output_tokens": 16_000, "vector_store_ids": ("vs_menu",), "web_search": True},
+    {
+        "max_output_tokens": 16_000,
+        "vector_store_ids": ("vs_menu",),
+        "web_search": True,
+        "web_domains": ("bakery.example", "xn--bckerei-5wa.example"),
+        "languages": ("German", "English"),
+        "answer_length": AnswerLength.SHORT,
+    },
 )
 
 
@@ -77,8 +85,10 @@ def allows(model: Model, assistant: Assistant) -> bool:
     effort = assistant.reasoning_effort
     thinks = (effort or model.default_effort or "none") != "none"
     samples = model.sampling is Sampling.ALWAYS or (model.sampling is Sampling.WITHOUT_REASONING and not thinks)
+    searched = not (assistant.web_search and effort == "minimal")
     return (
-        (effort is None or effort in model.efforts)
+        searched
+        and (effort is None or effort in model.efforts)
         and (assistant.verbosity is None or assistant.verbosity in model.verbosities)
         and (assistant.temperature is None or samples)
     )

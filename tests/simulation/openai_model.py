@@ -50,6 +50,9 @@ class OpenAi:
     def shutdown_date(self, api_key: str, assistant: Assistant) -> str | None:
         return ""
 
+    def list_models(self, api_key: str, assistant: Assistant) -> None:
+        return None
+
     def reply(
         self, api_key: str, assistant: Assistant, lines: tuple[ChatLine, ...], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:
@@ -75,4 +78,4 @@ class OpenAi:
             text = f"{name} first {long}\n\n{name} second {long}"
         elif kind < LONG + REPEATING:
             text = f"{name} about {told['user'][-1]}"
-        return SimpleNamespace(text=text, input_tokens=10, output_tokens=5)
+        return SimpleNamespace(text=text, input_tokens=10, output_tokens=5, web_searches=0)

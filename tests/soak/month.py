@@ -157,7 +157,9 @@ class Month:
     def _reply(self, *_arguments: Any, **_names: Any) -> SimpleNamespace:
         self.clock.now += MODEL_MS
         text = write_text(self._rng, MEDIAN_REPLY_CHARACTERS)
-        return SimpleNamespace(text=f"**Hello!** {text}", input_tokens=900, output_tokens=len(text) // 4)
+        return SimpleNamespace(
+            text=f"**Hello!** {text}", input_tokens=900, output_tokens=len(text) // 4, web_searches=0
+        )
 
     # -- the runner -------------------------------------------------------------------------------------------
 

@@ -279,7 +279,7 @@ class FakeLlmClient:
         answer = self.next.pop(0) if self.next else f"You said: {chat_lines[-1].text}"
         if isinstance(answer, Exception):
             raise answer
-        return SimpleNamespace(text=answer, input_tokens=10, output_tokens=5)
+        return SimpleNamespace(text=answer, input_tokens=10, output_tokens=5, web_searches=0)
 
 
 @pytest.fixture

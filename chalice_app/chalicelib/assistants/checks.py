@@ -1,7 +1,8 @@
 """Checks of assistants: whether key, model and settings would answer now, and for how long OpenAI serves the model.
 
 Only the function *think* may decrypt a key. So a check is a job of its queue: when an operator asks for it, after each
-edit, and once a day. What it found stands in the tenant's record, as the assistant's problem and as the last check.
+edit, and once a day. What it found stands in the tenant's record, as the assistant's problem and as the last check; the
+models that the key may use stand beside it, for the form that chooses one.
 """
 
 import logging
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.assistants.opened_assistant import open_assistant, require_budget
+from chalicelib.assistants.opened_assistant import open_assistant
+from chalicelib.assistants.usage import require_budget
 from chalicelib.aws.sqs import ASSISTANT_CHECK, TurnCheck
 from chalicelib.errors import ActionRequired, TransientError
 from chalicelib.llm.advice import TAKES_TOO_LONG
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Problem, Tenant, TurnState
+from chalicelib.model.assistants.models import OfferedModel
 from chalicelib.model.tenant import AssistantCheckup
 from chalicelib.notifications import notice_jobs
 from wire import ProblemCode
@@ -45,6 +48,8 @@ class _Result:
     transient: bool = False
     #: the day on which OpenAI ends the model, as YYYY-MM-DD; empty for none, None if it is not known
     ends_on: str | None = None
+    #: the models that the key may use; None if that is not known
+    models: tuple[OfferedModel, ...] | None = None
 
     @property
     def ok(self) -> bool | None:
@@ -81,6 +86,8 @@ def perform(services: "Services", job: TurnCheck) -> bool:
     news = services.assistant_checks.record(tenant, checkup, ends_on, now)
     if news is None:
         return False
+    if result.models is not None:
+        services.assistant_checks.record_models(tenant.id, result.models, now)
     notice_jobs.request_sending(services, news)
     if result.transient and job.attempt + 1 < MAX_ATTEMPTS:
         pause = RETRIED_AFTER.total_seconds() * 2**job.attempt * random.uniform(1.0, 1.3)  # noqa: S311
@@ -103,8 +110,12 @@ def _check(services: "Services", tenant: Tenant) -> _Result:
     checked = services.llm.check(key, assistant, as_reply=True)
     if checked.effort is not None:
         services.tenants.store_found_effort(tenant.id, assistant.version, checked.effort)
-    ends_on = services.llm.shutdown_date(key, assistant) if checked.ok else None
-    return _Result(checked.sentence, checked.problem, checked.transient, ends_on)
+    if not checked.ok:
+        return _Result(checked.sentence, checked.problem, checked.transient)
+    models = services.llm.list_models(key, assistant)
+    listed = next((each for each in models or () if each.name == assistant.model), None)
+    ends_on = services.llm.shutdown_date(key, assistant) if listed is None else listed.ends_on or ""
+    return _Result(checked.sentence, ends_on=ends_on, models=models)
 
 
 def _announced(ends_on: str, now: int) -> str | None:

@@ -6,18 +6,10 @@ from chalicelib.aws.kms import DecryptionFailed
 from chalicelib.errors import ActionRequired, Unreadable
 from chalicelib.llm.advice import ASSISTANT_UNREADABLE, KEY_UNREADABLE
 from chalicelib.model import Assistant, Tenant
-from chalicelib.model.times import month_of
 from wire import ProblemCode
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
-
-
-def require_budget(services: "Services", tenant: Tenant) -> None:
-    """Raises ActionRequired if the tenant's tokens of this month are used up."""
-    budget = tenant.policies.tokens_per_month
-    if budget and services.counters.total(tenant.id, "tokens", month_of(services.clock())) >= budget:
-        raise ActionRequired(ProblemCode.BUDGET_REACHED, f"The {budget} tokens of this month are used up.")
 
 
 def open_assistant(services: "Services", tenant: Tenant) -> tuple[Assistant, str]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Final
 
 from chalicelib.errors import PermanentError, TransientError
@@ -36,6 +35,8 @@ class Answer:
     #: it was cut off, and thinking took a large share of the tokens: what is there is a stump
     stump: bool
     tokens: tuple[int, int]
+    #: the searches of the web that OpenAI bills beside the tokens
+    web_searches: int = 0
 
 
 def read_answer(body: object, assistant: Assistant, server: Server) -> Answer | Failure:
@@ -43,28 +44,33 @@ def read_answer(body: object, assistant: Assistant, server: Server) -> Answer | 
     if not isinstance(body, Mapping) or not (body.keys() & {"output", "status"} or read_error(body)):
         return Failure(TransientError(f"The answer of {server.label} could not be read: try again in a minute."))
     read, written, thought = _tokens(body)
+    searches = count_searches(body)
     failure = _hidden_failure(body, assistant, server)
     if failure is not None:
-        failure.error.tokens = read, written
+        failure.error.tokens, failure.error.web_searches = (read, written), searches
         return failure
     cut = body.get("status") == "incomplete"
     text = "\n\n".join(filter(None, (_text_of(message) for message in _final_messages(body, cut))))
     text = clean(CITATION_MARKS.sub("", text)).strip()
     stump = cut and thought >= max(1, THINKING_SHARE * written)
-    return Answer("" if is_blank(text) else text, cut, stump, (read, written))
+    return Answer("" if is_blank(text) else text, cut, stump, (read, written), searches)
 
 
-def read_shutdown_date(body: object) -> str | None:
-    """Returns the day in the body of a model, as YYYY-MM-DD; empty if it names none, None if the body is not one."""
-    if not isinstance(body, Mapping) or body.get("object") != "model":
-        return None
-    day = body.get("shutdown_date")
-    if not isinstance(day, str):
-        return ""
-    try:
-        return date.fromisoformat(day[:10]).isoformat()
-    except ValueError:
-        return ""
+def count_searches(body: Mapping[str, Any]) -> int:
+    """Returns how many searches of the web an answer is billed for: to open a page that was found costs nothing."""
+    usage = body.get("tool_usage")
+    reported = usage.get("web_search") if isinstance(usage, Mapping) else None
+    number = reported.get("num_requests") if isinstance(reported, Mapping) else None
+    if isinstance(number, int) and not isinstance(number, bool):
+        return max(0, number)
+    output = body.get("output")
+    calls = (item for item in output if isinstance(item, Mapping)) if isinstance(output, list) else ()
+    return sum(each.get("type") == "web_search_call" and _is_search(each.get("action")) for each in calls)
+
+
+def _is_search(action: object) -> bool:
+    """Returns whether a call of the tool was a search; earlier answers do not say what it was."""
+    return not isinstance(action, Mapping) or action.get("type") in (None, "search")
 
 
 def _hidden_failure(body: Mapping[str, Any], assistant: Assistant, server: Server) -> Failure | None:

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
 from chalicelib.llm import advice
-from chalicelib.llm.answer import Answer, read_answer, read_shutdown_date
+from chalicelib.llm.answer import Answer, read_answer
 from chalicelib.llm.attempt import Attempt
 from chalicelib.llm.connection import ANSWER_BEGAN, open_connection
+from chalicelib.llm.model_list import read_models, read_shutdown_date
 from chalicelib.llm.outcomes import Failure, judge_status
 from chalicelib.llm.request import as_check, build_request, estimate_cost
 from chalicelib.llm.verdict import parse
 from chalicelib.model import Assistant, ChatLine
-from chalicelib.model.openai_servers import GLOBAL, REGIONS, find_server
+from chalicelib.model.assistants.models import OfferedModel
+from chalicelib.model.openai_servers import GLOBAL, REGIONS, Server, find_server
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Reply:
     text: str = field(repr=False)
     input_tokens: int
     output_tokens: int
+    web_searches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +134,26 @@ class LlmClient:
         Never raises. A key that may not read models may well use them, and other servers announce no end.
         """
         server = find_server(assistant.server, self._servers, self.base_url)
-        if server is None or server.compatible or not _fits_header(api_key):
+        if server is None or server.compatible:
+            return None
+        return read_shutdown_date(self._read_models(api_key, server, assistant.model))
+
+    def list_models(self, api_key: str, assistant: Assistant) -> tuple[OfferedModel, ...] | None:
+        """Returns the models that answer chats and that this key may use; None if that is not known. Never raises."""
+        server = find_server(assistant.server, self._servers, self.base_url)
+        return None if server is None else read_models(self._read_models(api_key, server))
+
+    def _read_models(self, api_key: str, server: Server, name: str | None = None) -> object:
+        """Returns the body of the list of models, or of one of them; None if the server did not answer with it."""
+        if not _fits_header(api_key):
             return None
         import openai
 
-        client = self._client_for(api_key, CHECK_TIMEOUT.total_seconds(), server.base_url)
+        models = self._client_for(api_key, CHECK_TIMEOUT.total_seconds(), server.base_url).models.with_raw_response
         try:
-            raw = client.models.with_raw_response.retrieve(assistant.model)
+            return parse((models.list() if name is None else models.retrieve(name)).content)
         except (openai.OpenAIError, ValueError, RecursionError):
             return None
-        return read_shutdown_date(parse(raw.content))
 
     def reply(
         self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str
@@ -165,12 +178,12 @@ class LlmClient:
             TimedOut: sent, and no answer in time.
             ActionRequired: key, credit, model or settings need a person; `problem` names the cause.
             PermanentError: refused, filtered, too long or empty; `reason` names the cause.
-            Each carries the `tokens` that were paid for.
+            Each carries the `tokens` and `web_searches` that were paid for.
         """
         contact, own_choice = f"{tenant}|{chat}", assistant.reasoning_effort is not None
         attempt = self._begin(assistant, history, contact=contact, cache_key=tenant, changes_effort=not own_choice)
         deadline = self._monotonic() + self._reply_timeout.total_seconds()
-        read = written = 0
+        read = written = searches = 0
         for number in range(MAX_ATTEMPTS):
             try:
                 if number and deadline - self._monotonic() < MIN_TIME_FOR_RETRY.total_seconds():
@@ -178,18 +191,20 @@ class LlmClient:
                 answer = self._ask(api_key, attempt, deadline, {"X-Client-Request-Id": turn})
             except AnswerlineError as error:
                 error.tokens = error.tokens[0] + read, error.tokens[1] + written
+                error.web_searches += searches
                 raise
             finally:
                 if attempt.effort is not None:
                     self._effort_found(tenant, assistant, attempt.effort)
                     attempt.effort = None
             read, written = read + answer.tokens[0], written + answer.tokens[1]
+            searches += answer.web_searches
             if answer.text and not answer.stump:
-                return Reply(f"{answer.text} …" if answer.cut else answer.text, read, written)
+                return Reply(f"{answer.text} …" if answer.cut else answer.text, read, written, searches)
             if answer.cut:
                 attempt.give_room()
         nothing = PermanentError("empty", "The model wrote nothing, or thought until no room was left, twice.")
-        nothing.tokens = read, written
+        nothing.tokens, nothing.web_searches = (read, written), searches
         raise nothing
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from chalicelib.model import Assistant, ChatLine
 from chalicelib.model.assistant import effort_of
+from chalicelib.model.assistants.instructions import complete_instructions
 from chalicelib.model.messages.token_estimate import estimate_tokens
 from chalicelib.model.openai_servers import Server
 
@@ -12,8 +13,10 @@ from chalicelib.model.openai_servers import Server
 MIN_OUTPUT_TOKENS: Final = 16
 #: What OpenAI has and compatible servers lack: a parameter that they do not know is ignored by some and refused by
 #: others, and a tool that they do not host cannot be called.
-OPENAI_ONLY_PARAMETERS: Final = frozenset({"truncation", "safety_identifier", "prompt_cache_key"})
+OPENAI_ONLY_PARAMETERS: Final = frozenset({"truncation", "safety_identifier", "prompt_cache_key", "max_tool_calls"})
 OPENAI_ONLY_TOOLS: Final = frozenset({"file_search", "web_search"})
+#: So often a reply may search, in files and in the web together: each search costs money and time.
+MAX_TOOL_CALLS: Final = 5
 #: The share of the earlier lines, by characters, that each further attempt sends when a request is too large.
 SHORTENED_TO: Final = (1 / 2, 1 / 4, 0.0)
 #: The output of a call without a limit, of which nobody knows how long it went on.
@@ -31,7 +34,7 @@ def build_request(
     """
     request: dict[str, Any] = {
         "model": assistant.model,
-        "instructions": clean(assistant.instructions),
+        "instructions": clean(complete_instructions(assistant)),
         "store": False,
         "input": input_of(lines),
         "safety_identifier": contact,
@@ -49,11 +52,21 @@ def build_request(
     if assistant.vector_store_ids:
         tools.append({"type": "file_search", "vector_store_ids": list(assistant.vector_store_ids)})
     if assistant.web_search:
-        tools.append({"type": "web_search"})
+        tools.append(web_search_of(assistant))
+    if tools:
+        request["max_tool_calls"] = MAX_TOOL_CALLS
     if server.compatible:
         request = {name: value for name, value in request.items() if name not in OPENAI_ONLY_PARAMETERS}
         tools = [tool for tool in tools if tool["type"] not in OPENAI_ONLY_TOOLS]
     return request | ({"tools": tools, "tool_choice": "auto"} if tools else {})
+
+
+def web_search_of(assistant: Assistant) -> dict[str, Any]:
+    """Returns the tool that searches the web. Without a location of ours, OpenAI searches as if from the USA."""
+    tool: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
+    if assistant.web_domains:
+        tool["filters"] = {"allowed_domains": list(assistant.web_domains)}
+    return tool
 
 
 def as_check(request: Mapping[str, Any]) -> dict[str, Any]:

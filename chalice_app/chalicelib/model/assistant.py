@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from chalicelib.model.stored_enum import StoredEnum
+
 #: The efforts that OpenAI knows, the least first. A model takes some of them, or has no such setting.
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 #: The efforts that are tried where OpenAI refuses one and does not list those that the model takes.
@@ -25,6 +27,23 @@ LEAST_EFFORTS: Final = (
 )
 #: What may stand before a model's name: a fine-tuned one, or a server that serves the models of several.
 PREFIX: Final = re.compile(r"ft:|openai/")
+#: OpenAI refuses to search the web with this effort, and takes the next one.
+EFFORT_WITHOUT_SEARCH: Final = "minimal"
+LEAST_EFFORT_WITH_SEARCH: Final = "low"
+#: The limit of an answer's tokens, unless an operator chose another one.
+DEFAULT_MAX_OUTPUT_TOKENS: Final = 1_000
+#: Searches of a month, unless an operator chose another limit: OpenAI bills $5 for them.
+DEFAULT_WEB_SEARCHES_PER_MONTH: Final = 500
+
+
+class AnswerLength(StoredEnum):
+    """The length that answers should have; a sentence tells the model (``assistants/instructions.py``)."""
+
+    FREE = "free"  #: as the instructions say
+    SHORT = "short"  #: two or three sentences
+    MEDIUM = "medium"  #: a paragraph or two
+    LONG = "long"  #: as long as a chat allows
+    UNKNOWN = "unknown"  #: written by a later release: as the instructions say
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +53,7 @@ class Assistant:
     version: int
     model: str
     instructions: str
-    max_output_tokens: int = 1_000
+    max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS
     #: one of :data:`EFFORTS`, as the operator chose it; None: the least that the model takes
     reasoning_effort: str | None = None
     verbosity: str | None = None
@@ -47,6 +66,13 @@ class Assistant:
     found_effort: str | None = None
     #: a region of OpenAI, or an address of the operator's list (``openai_servers.py``); None: OpenAI without a region
     server: str | None = None
+    answer_length: AnswerLength = AnswerLength.FREE
+    #: the languages that it answers in, as people call them; empty: that of the contact
+    languages: tuple[str, ...] = ()
+    #: the only domains that are searched, with their subdomains; empty: the whole web
+    web_domains: tuple[str, ...] = ()
+    #: more searches of a month are not made; 0 switches the cap off
+    web_searches_per_month: int = DEFAULT_WEB_SEARCHES_PER_MONTH
 
 
 def least_effort(model: str) -> str | None:
@@ -66,9 +92,11 @@ def effort_of(assistant: Assistant, *, compatible: bool = False) -> str:
         return NO_EFFORT
     if assistant.reasoning_effort is not None:
         return assistant.reasoning_effort
-    if assistant.found_effort is not None:
-        return assistant.found_effort
-    return listed or (NO_EFFORT if compatible else EFFORTS[0])
+    automatic = assistant.found_effort
+    if automatic is None:
+        automatic = listed or (NO_EFFORT if compatible else EFFORTS[0])
+    searches = assistant.web_search and automatic == EFFORT_WITHOUT_SEARCH
+    return LEAST_EFFORT_WITH_SEARCH if searches else automatic
 
 
 def replacement_effort(refused: str, supported: Sequence[str], tried: Collection[str]) -> str:

@@ -5,7 +5,8 @@ import random
 from dataclasses import replace
 
 from chalicelib import log_context
-from chalicelib.assistants.opened_assistant import open_assistant, require_budget
+from chalicelib.assistants import usage
+from chalicelib.assistants.opened_assistant import open_assistant
 from chalicelib.aws.sqs import MAX_DELAY_SECONDS
 from chalicelib.errors import ActionRequired, AnswerlineError, PermanentError, TimedOut, TransientError
 from chalicelib.llm.advice import TAKES_TOO_LONG
@@ -26,7 +27,6 @@ from chalicelib.model import (
     history,
 )
 from chalicelib.model.messages.context import context_line
-from chalicelib.model.times import month_of
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.notifications import notice_jobs
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 BACKOFF_SECONDS = 2.0
 #: A turn that waits for a person is retried this often: the cause may be fixed at OpenAI.
 WAITING_RETRIED_EVERY_MS = 15 * 60_000
-DAY_MS = 86_400_000
 
 
 class _LostReply(Exception):
@@ -91,30 +90,24 @@ def _give_back_unpaid(services: Services, tenant: Tenant, turn: Turn, error: Ans
 
 
 def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
-    require_budget(services, tenant)
+    usage.require_budget(services, tenant)
     if turn.timeouts >= MAX_TIMEOUTS:
         raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, TAKES_TOO_LONG)
     assistant, key = open_assistant(services, tenant)
+    assistant = usage.within_search_limit(services, tenant, assistant)
     try:
         reply = services.llm.reply(key, assistant, lines, tenant=tenant.id, chat=turn.chat, turn=turn.id)
     except AnswerlineError as error:
-        _count_tokens(services, tenant, *error.tokens)
+        usage.count(services, tenant, sum(error.tokens), error.web_searches)
         raise
-    tokens = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-    log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **tokens})
+    paid = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+    paid |= {"web_searches": reply.web_searches, "assistant_version": assistant.version}
+    log.info(LogEvent.MODEL_ANSWERED, extra={"tenant": tenant.id, "turn": turn.id, **paid})
     try:
-        _count_tokens(services, tenant, reply.input_tokens, reply.output_tokens)
+        usage.count(services, tenant, reply.input_tokens + reply.output_tokens, reply.web_searches)
     except Exception as error:
         raise _LostReply(error) from error
     return reply.text
-
-
-def _count_tokens(services: Services, tenant: Tenant, read: int, written: int) -> None:
-    """Counts tokens against the budget of this month; of a call that was abandoned, as many as it probably cost."""
-    now = services.clock()
-    if read or written:
-        expires_at = now + 400 * DAY_MS
-        services.counters.count(tenant.id, "tokens", month_of(now), read + written, expires_at=expires_at)
 
 
 def _store(services: Services, tenant: Tenant, turn: Turn, text: str, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:

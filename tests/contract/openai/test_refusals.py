@@ -146,6 +146,50 @@ def test_a_wrong_type_is_refused_in_openais_words(
             "Missing required parameter: 'tools[0].name'.",
         ),
         (
+            {"tools": [{"type": "web_search", "domains": ["bakery.example"]}]},
+            "tools[0].domains",
+            "unknown_parameter",
+            "Unknown parameter: 'tools[0].domains'.",
+        ),
+        (
+            {"tools": [{"type": "web_search", "filters": {"domains": []}}]},
+            "tools[0].filters.domains",
+            "unknown_parameter",
+            "Unknown parameter: 'tools[0].filters.domains'.",
+        ),
+        (
+            {"tools": [{"type": "web_search", "filters": {"allowed_domains": "bakery.example"}}]},
+            "tools[0].filters.allowed_domains",
+            "invalid_type",
+            "Invalid type for 'tools[0].filters.allowed_domains': expected an array of strings, but got a string "
+            "instead.",
+        ),
+        (
+            {"tools": [{"type": "web_search", "filters": {"allowed_domains": ["https://bakery.example/"]}}]},
+            "tools[0].filters.allowed_domains",
+            "invalid_value",
+            "Invalid domain 'https://bakery.example/' in 'tools[0].filters.allowed_domains'.",
+        ),
+        (
+            {"tools": [{"type": "web_search", "filters": {"allowed_domains": ["a.example"] * 101}}]},
+            "tools[0].filters.allowed_domains",
+            "array_above_max_length",
+            "Invalid 'tools[0].filters.allowed_domains': array too long. Expected an array with maximum length 100, "
+            "but got an array with length 101 instead.",
+        ),
+        (
+            {"tools": [{"type": "web_search", "search_context_size": "huge"}]},
+            "tools[0].search_context_size",
+            "invalid_value",
+            "Invalid value: 'huge'. Supported values are: 'low', 'medium', and 'high'.",
+        ),
+        (
+            {"tools": [{"type": "web_search", "user_location": {"type": "exact"}}]},
+            "tools[0].user_location.type",
+            "invalid_value",
+            "Invalid value: 'exact'. Supported values are: 'approximate'.",
+        ),
+        (
             {"tool_choice": "bogus"},
             "tool_choice",
             "invalid_value",

@@ -232,6 +232,32 @@ async def test_tools_leave_their_calls_before_the_answer(client: AsyncOpenAI) ->
     ]
 
 
+async def test_a_search_of_the_web_is_cited_and_only_searches_are_billed(client: AsyncOpenAI) -> None:
+    tools: list[Any] = [{"type": "web_search", "filters": {"allowed_domains": ["bakery.example"]}}]
+    response = await client.responses.create(
+        model=MODEL, input="Is it open?", reasoning={"effort": "none"}, tools=tools
+    )
+    assert [item.type for item in response.output] == ["web_search_call", "web_search_call", "message"]
+    body = response.model_dump()
+    assert body["tool_usage"]["web_search"]["num_requests"] == 1
+    assert body["usage"]["input_tokens"] > 2_000
+    (cited,) = body["output"][-1]["content"][0]["annotations"]
+    assert cited["type"] == "url_citation"
+    assert response.output_text[cited["start_index"] : cited["end_index"]] == f"([bakery.example]({cited['url']}))"
+    once = await client.responses.create(
+        model=MODEL, input="Is it open?", reasoning={"effort": "none"}, tools=tools, max_tool_calls=1
+    )
+    assert [item.type for item in once.output] == ["web_search_call", "message"]
+
+
+async def test_a_model_that_thinks_minimally_does_not_search(client: AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="cannot be used with reasoning") as refused:
+        await client.responses.create(
+            model="gpt-5-mini", input="Hi", reasoning={"effort": "minimal"}, tools=[{"type": "web_search"}]
+        )
+    assert (refused.value.param, refused.value.code) == ("tools", None)
+
+
 async def test_assistants_are_gone(simulator: OpenAISimulator) -> None:
     async with httpx2.AsyncClient() as http:
         answer = await http.post(

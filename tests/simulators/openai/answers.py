@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from tests.simulators.openai import web_search
 from tests.simulators.openai.models import Model
 from tests.simulators.openai.tokens import input_tokens, messages_of, text_of, tokens_in
 
@@ -83,7 +84,7 @@ def refusal_item(text: str, *, phase: str | None = None) -> Body:
 
 
 def tool_items(request: Mapping[str, Any], query: str) -> list[Body]:
-    """The calls of hosted tools that precede an answer, one per configured tool we know."""
+    """The calls of hosted tools that precede an answer, at most as many as the request allows."""
     items: list[Body] = []
     for tool in request.get("tools") or [] if request.get("tool_choice") != "none" else []:
         if tool.get("type") == "file_search":
@@ -96,20 +97,17 @@ def tool_items(request: Mapping[str, Any], query: str) -> list[Body]:
                     "results": None,
                 }
             )
-        elif str(tool.get("type")).startswith("web_search"):
-            items.append(
-                {
-                    "id": f"ws_{secrets.token_hex(24)}",
-                    "type": "web_search_call",
-                    "status": "completed",
-                    "action": {"type": "search", "query": query},
-                }
-            )
-    return items
+        elif web_search.is_web_search(tool):
+            items += web_search.calls(request, query)
+    return items[: request.get("max_tool_calls")]
 
 
 def annotate(item: Body, request: Mapping[str, Any]) -> Body:
-    """Adds the file citation that file search leaves beside, not in, the text."""
+    """Adds the citations that searches leave beside the text; one of the web stands in the text too."""
+    site = web_search.site_of(request)
+    for part in item["content"]:
+        if site is not None and part["type"] == "output_text":
+            part["annotations"] += web_search.citations(part["text"], site)
     uses_files = any(tool.get("type") == "file_search" for tool in request.get("tools") or [])
     for part in item["content"] if uses_files else []:
         if part["type"] == "output_text":
@@ -148,7 +146,8 @@ def response_body(
     """A whole `response` object; `thought` is the number of reasoning tokens."""
     wanted = request.get("reasoning") or {}
     written = sum(tokens_in(text_of(item.get("content"))) for item in output)
-    used = input_tokens(request)
+    searches = web_search.searches_in(output)
+    used = input_tokens(request) + searches * web_search.TOKENS_PER_SEARCH
     usage = {
         "input_tokens": used,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -156,7 +155,6 @@ def response_body(
         "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": used + written + thought,
     }
-    searches = sum(item["type"] == "web_search_call" for item in output)
     return {
         "id": f"resp_{secrets.token_hex(24)}",
         "object": "response",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.simulators.openai.shapes import array_of, check_type, invalid, missing, unknown
+from tests.simulators.openai.web_search import check_web_search, is_web_search
 
 ROLES = ("assistant", "system", "developer", "user")
 #: The types of items, as OpenAI lists them.
@@ -92,5 +93,7 @@ def check_tools(name: str, value: Any) -> None:
         for needed in TOOLS[tool["type"]]:
             if needed not in tool:
                 raise missing(f"{where}.{needed}")
+        if is_web_search(tool):
+            check_web_search(where, tool)
         for store in tool.get("vector_store_ids", ()):
             check_type(f"{where}.vector_store_ids", store, "a string", str)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.simulators.openai import answers
+from tests.simulators.openai import answers, web_search
 from tests.simulators.openai.answers import Body
 from tests.simulators.openai.models import Model
 from tests.simulators.openai.refusals import ApiError
@@ -56,7 +56,8 @@ def respond(request: Body, model: Model, persona: str, fault: str | None, option
     query = next((said for role, said in reversed(messages_of(request)) if role == "user"), "")
     items = [answers.reasoning_item()] if thought else []
     items += answers.tool_items(request, query)
-    text = str(options.get("text") or answers.spoken(persona, request))
+    site = web_search.site_of(request)
+    text = str(options.get("text") or answers.spoken(persona, request) + (web_search.source(site) if site else ""))
     answer = Answer(request, model, persona, text, options, items, thought)
     _BEHAVIOURS.get(fault or "", _answer_within_limit)(answer)
     return answers.response_body(

@@ -21,6 +21,7 @@ from tests.simulators.openai.shapes import (
     within,
 )
 from tests.simulators.openai.tokens import input_tokens
+from tests.simulators.openai.web_search import check_effort
 
 #: a JSON object
 Body = Mapping[str, Any]
@@ -66,6 +67,7 @@ def _check_capabilities(body: Body, model: Model) -> None:
         raise _unsupported("reasoning.effort", "unsupported_parameter")
     if effort is not None:
         _check_value("reasoning.effort", effort, model.efforts, str(body["model"]))
+        check_effort(body.get("tools"), effort)
     verbosity = (body.get("text") or {}).get("verbosity")
     if verbosity is not None:
         _check_value("text.verbosity", verbosity, model.verbosities, str(body["model"]))

@@ -49,6 +49,9 @@ class FakeLlmClient:
     def shutdown_date(self, api_key: str, assistant: Assistant) -> str | None:
         return self.ends_on
 
+    def list_models(self, api_key: str, assistant: Assistant) -> None:
+        return None
+
 
 class FakeMailer:
     """Keeps the mails, or fails as the test wants."""

@@ -1,29 +1,18 @@
 """Validates the forms of tenants: each field is parsed, or gets one sentence that names what to change."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
+from pydantic import BeforeValidator, ValidationInfo
 
-from chalicelib.errors import Invalid
-from chalicelib.model import Assistant, Audience, GroupAnswers, Policies
+from chalicelib.model import Audience, GroupAnswers, Policies
 from chalicelib.model.mail_address import ascii_address
 from chalicelib.model.messages.phone_numbers import countries
 from chalicelib.rendering.languages import LANGUAGES
-from chalicelib.web.admin.assistant_fields import (
-    explain_reference,
-    parse_effort,
-    parse_instructions,
-    parse_key,
-    parse_model,
-    parse_optional_key,
-    parse_reference,
-    parse_server,
-)
+from chalicelib.web.admin.assistant.fields import parse_key, parse_optional_key
+from chalicelib.web.admin.assistant.form import AssistantForm
+from chalicelib.web.admin.form import is_checked, one_of, whole_number
 from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
 from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
 
@@ -73,31 +62,6 @@ def _parse_time_zone(value: Any) -> str:
     return name
 
 
-def _one_of(choices: Iterable[StrEnum]) -> Callable[[Any], str]:
-    offered = {str(choice) for choice in choices if choice.name != "UNKNOWN"}
-
-    def choose(value: Any) -> str:
-        if str(value) not in offered:
-            raise invalid("Choose one of these.")
-        return str(value)
-
-    return choose
-
-
-def _is_checked(value: Any) -> bool:
-    return str(value) == "yes"
-
-
-def _whole_number(least: int, most: int) -> Callable[[Any], int]:
-    def number(value: Any) -> int:
-        text = str(value or "").strip()
-        if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) or not least <= int(text) <= most:
-            raise invalid(f"Enter a whole number from {least:,} to {most:,}.")
-        return int(text)
-
-    return number
-
-
 def _parse_country(value: Any) -> str:
     country = str(value or "")
     if country and country not in countries():
@@ -119,7 +83,7 @@ def _parse_new_budget(value: Any) -> int:
     return _parse_budget(value) if str(value or "").strip() else NEW_TENANT_TOKENS_PER_MONTH
 
 
-_parse_budget = _whole_number(0, 10_000_000_000)
+_parse_budget = whole_number(0, 10_000_000_000)
 
 
 def _parse_give_up_text(value: Any) -> str:
@@ -129,28 +93,7 @@ def _parse_give_up_text(value: Any) -> str:
     return text
 
 
-class Form(BaseModel):
-    """The fields that a browser posts; a missing one counts as empty."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True, defer_build=True
-    )
-
-    @classmethod
-    def parse(cls, fields: Mapping[str, str], former: Policies | None = None, *, servers: Sequence[str] = ()) -> Self:
-        """Validates all fields. Raises Invalid with a sentence for each field that is wrong.
-
-        Args:
-            servers: the addresses that may be chosen besides OpenAI's regions.
-        """
-        try:
-            return cls.model_validate(dict(fields), context={"former": former, "servers": servers})
-        except ValidationError as error:
-            sentences = {str(each["loc"][0]): each["msg"] for each in error.errors(include_input=False)}
-        raise Invalid(sentences | explain_reference(sentences, fields))
-
-
-class TenantForm(Form):
+class TenantForm(AssistantForm):
     """The client, and how its line answers."""
 
     name: Annotated[str, BeforeValidator(_parse_name)] = ""
@@ -158,27 +101,8 @@ class TenantForm(Form):
     language: Annotated[str, BeforeValidator(_parse_language)] = ""
     time_zone: Annotated[str, BeforeValidator(_parse_time_zone)] = ""
     country: Annotated[str, BeforeValidator(_parse_country)] = ""
-    model: Annotated[str, BeforeValidator(parse_model)] = ""
-    instructions: Annotated[str, BeforeValidator(parse_instructions)] = ""
-    legacy_reference: Annotated[str, BeforeValidator(parse_reference)] = ""
-    reasoning_effort: Annotated[str | None, BeforeValidator(parse_effort)] = None
-    server: Annotated[str | None, BeforeValidator(parse_server)] = None
     #: no default: it is chosen
-    audience: Annotated[Audience, BeforeValidator(_one_of(Audience))] = Audience.UNKNOWN
-
-    def assistant(self, former: Assistant | None = None) -> Assistant:
-        """Returns the next version of ``former``; settings that the form does not show are kept."""
-        base = former or Assistant(1, "", "")
-        same = (base.model, base.server) == (self.model, self.server)
-        return replace(
-            base,
-            model=self.model,
-            instructions=self.instructions,
-            legacy_reference=self.legacy_reference or None,
-            reasoning_effort=self.reasoning_effort,
-            server=self.server,
-            found_effort=base.found_effort if same else None,
-        )
+    audience: Annotated[Audience, BeforeValidator(one_of(Audience))] = Audience.UNKNOWN
 
 
 class NewTenantForm(TenantForm):
@@ -197,17 +121,17 @@ class EditTenantForm(TenantForm):
 
     #: empty: the stored key is kept
     api_key: Annotated[str, BeforeValidator(parse_optional_key)] = ""
-    revision: Annotated[int, BeforeValidator(_whole_number(1, 10**9))] = 0
+    revision: Annotated[int, BeforeValidator(whole_number(1, 10**9))] = 0
 
-    takeover_minutes: Annotated[int, BeforeValidator(_whole_number(0, 10_080))] = 0
-    replies_per_minute: Annotated[int, BeforeValidator(_whole_number(0, 60))] = 0
-    replies_per_contact_per_day: Annotated[int, BeforeValidator(_whole_number(0, 10_000))] = 0
+    takeover_minutes: Annotated[int, BeforeValidator(whole_number(0, 10_080))] = 0
+    replies_per_minute: Annotated[int, BeforeValidator(whole_number(0, 60))] = 0
+    replies_per_contact_per_day: Annotated[int, BeforeValidator(whole_number(0, 10_000))] = 0
     tokens_per_month: Annotated[int, BeforeValidator(_parse_budget)] = 0
-    history_messages: Annotated[int, BeforeValidator(_whole_number(0, 100))] = 0
-    retention_days: Annotated[int, BeforeValidator(_whole_number(1, 90))] = 0
-    groups: Annotated[GroupAnswers, BeforeValidator(_one_of(GroupAnswers))] = GroupAnswers.UNKNOWN
-    answer_without_words: Annotated[bool, BeforeValidator(_is_checked)] = False
-    wordless_notice: Annotated[bool, BeforeValidator(_is_checked)] = False
+    history_messages: Annotated[int, BeforeValidator(whole_number(0, 100))] = 0
+    retention_days: Annotated[int, BeforeValidator(whole_number(1, 90))] = 0
+    groups: Annotated[GroupAnswers, BeforeValidator(one_of(GroupAnswers))] = GroupAnswers.UNKNOWN
+    answer_without_words: Annotated[bool, BeforeValidator(is_checked)] = False
+    wordless_notice: Annotated[bool, BeforeValidator(is_checked)] = False
     ignored_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
     allowed_phones: Annotated[tuple[str, ...], BeforeValidator(_parse_phones)] = ()
     give_up_text: Annotated[str, BeforeValidator(_parse_give_up_text)] = ""

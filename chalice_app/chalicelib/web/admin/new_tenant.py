@@ -10,12 +10,12 @@ from chalice.app import Response
 from chalicelib.errors import BadRequest, Conflict, Invalid, NotFound, TransientError
 from chalicelib.model import Assistant, Audience, EventKind, Invite, Tenant, TenantState
 from chalicelib.model.assistant import with_effort
-from chalicelib.model.openai_servers import GLOBAL
 from chalicelib.notifications.invites import allow_mail, mail_invite, renew_invite
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE
 from chalicelib.store.operators import OperatorSession
 from chalicelib.tokens import sha256
-from chalicelib.web.admin.assistant_fields import AUTOMATIC, DEFAULT_MODEL
+from chalicelib.web.admin.assistant.fields import DEFAULT_MODEL
+from chalicelib.web.admin.assistant.form import assistant_fields
 from chalicelib.web.admin.forms import NEW_TENANT_TOKENS_PER_MONTH, NewTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.tenant_form import render_form
@@ -44,10 +44,8 @@ def mount(admin: AdminPages) -> None:
         fields = {
             "form_id": admin.services.token(),
             "language": DEFAULT_LANGUAGE,
-            "model": DEFAULT_MODEL,
             "audience": Audience.NEW_CHATS,
-            "reasoning_effort": AUTOMATIC,
-            "server": GLOBAL,
+            **assistant_fields(Assistant(1, DEFAULT_MODEL, "")),
             "tokens_per_month": str(NEW_TENANT_TOKENS_PER_MONTH),
         }
         kept = admin.work.form_of(operator, PATH)

@@ -5,10 +5,9 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.model.openai_servers import server_labels
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.admin.assistant_fields import EFFORT_LABELS
+from chalicelib.web.admin.assistant.section import assistant_context
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.messages import AUDIENCE_LABELS, GROUP_LABELS
@@ -46,7 +45,6 @@ def render_form(
         countries=list_countries(),
         audiences=AUDIENCE_LABELS,
         groups=GROUP_LABELS,
-        efforts=EFFORT_LABELS,
-        servers=server_labels(admin.services.openai_servers),
+        **assistant_context(admin.services, fields, context.get("tenant")),
         **context,
     )

@@ -8,17 +8,18 @@ from typing import Any, Final
 from chalice.app import Response
 
 from chalicelib.assistants import checks as assistant_checks
+from chalicelib.assistants.usage import usage_of
 from chalicelib.errors import Conflict, Invalid, TransientError, Unreadable
 from chalicelib.model import Assistant, Policies, Session, Tenant, TenantState
 from chalicelib.model.line_health import line_of
-from chalicelib.model.openai_servers import GLOBAL, REGIONS, server_labels
 from chalicelib.notifications.invites import allow_mail, mail_passkey_steps, renew_invite
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.rendering.tones import shown_state
 from chalicelib.replies.model_call import WAITING_RETRIED_EVERY_MS
 from chalicelib.sessions.missed import answer_missed, missed_chats
 from chalicelib.store.operators import OperatorSession
-from chalicelib.web.admin.assistant_fields import AUTOMATIC, describe_effort
+from chalicelib.web.admin.assistant.description import describe_assistant
+from chalicelib.web.admin.assistant.form import assistant_fields, needs_other_key
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
@@ -83,8 +84,8 @@ class TenantPage:
             invite=self.services.invites.get_current(tenant),
             result=FORM_RESULTS.get(self.admin.pages.query("done")),
             languages=LANGUAGE_NAMES,
-            effort=describe_effort(assistant),
-            server=server_labels((assistant.server or GLOBAL,))[assistant.server or GLOBAL],
+            settings=describe_assistant(assistant),
+            usage=usage_of(self.services, found),
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
             automatic_texts=self.services.automatic_texts.recognised(tenant, now=self.services.clock()),
@@ -281,23 +282,13 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
         "language": tenant.language,
         "time_zone": tenant.time_zone,
         "country": tenant.country,
-        "model": assistant.model,
-        "instructions": assistant.instructions,
-        "legacy_reference": assistant.legacy_reference or "",
-        "reasoning_effort": assistant.reasoning_effort or AUTOMATIC,
-        "server": assistant.server or GLOBAL,
+        **assistant_fields(assistant),
         "revision": str(tenant.revision),
     }
 
 
 def _lacks_budget(tenant: Tenant) -> bool:
     return tenant.assistant_problem is not None and tenant.assistant_problem.code is ProblemCode.BUDGET_REACHED
-
-
-def needs_other_key(former: Assistant, edited: Assistant) -> bool:
-    """Returns whether a key would go to a server that it was not entered for; OpenAI's regions are one server."""
-    servers = {(each.server or GLOBAL) for each in (former, edited)}
-    return len(servers) > 1 and not servers <= REGIONS.keys()
 
 
 def _as_field(value: object) -> str:

@@ -14,10 +14,12 @@ from chalicelib.errors import ActionRequired
 from chalicelib.llm.advice import KEY_UNREADABLE, TAKES_TOO_LONG
 from chalicelib.llm.client import AssistantCheck, LlmClient
 from chalicelib.model import Assistant, EventKind, Problem, Tenant, TenantState, TurnState
+from chalicelib.model.assistants.models import OfferedModel, OfferedModels
 from chalicelib.model.notices.kinds import NoticeKind, Recipient
 from chalicelib.model.notices.notice import NewsState
 from chalicelib.model.tenant import CHECK_LOST_AFTER, AssistantCheckup
 from chalicelib.reconcilers import reconcile
+from chalicelib.store.assistant_checks import MODELS_KEPT_FOR
 from chalicelib.store.table import Update
 from chalicelib.wiring import Services
 from tests.simulators.openai import OpenAISimulator
@@ -36,6 +38,7 @@ class CheckedLlm:
     def __init__(self, services: Services) -> None:
         self.result = AssistantCheck("The key works, and gpt-6-luna answers.")
         self.ends_on: str | None = ""
+        self.models: tuple[OfferedModel, ...] | None = None
         self.checked: list[tuple[str, Assistant]] = []
         self.reply = services.llm.reply
 
@@ -46,6 +49,9 @@ class CheckedLlm:
 
     def shutdown_date(self, key: str, assistant: Assistant) -> str | None:
         return self.ends_on
+
+    def list_models(self, key: str, assistant: Assistant) -> tuple[OfferedModel, ...] | None:
+        return self.models
 
 
 @pytest.fixture
@@ -335,3 +341,54 @@ def test_an_effort_that_an_operator_chose_is_checked_as_a_reply_would_send_it(
     line.tenants.edit(T, {}, expected_revision=tenant.revision, now=clock(), by=OLGA, assistant=chosen)
     problem = perform(line).assistant_problem
     assert problem is not None and problem.code is ProblemCode.ASSISTANT_REFUSED
+
+
+# -- the models of a key -----------------------------------------------------------------------------------------------
+
+LISTED = (OfferedModel("gpt-6-luna"), OfferedModel("gpt-4o", "2027-01-14"))
+
+
+def test_a_check_stores_the_models_that_the_key_may_use(line: Services, clock: Clock, model: CheckedLlm) -> None:
+    assert line.assistant_checks.get_models(T) is None
+    model.models = LISTED
+    perform(line)
+    stored = line.assistant_checks.get_models(T)
+    assert stored == OfferedModels(clock(), LISTED)
+    clock.pass_seconds(60)
+    model.models = None
+    perform(line)
+    assert line.assistant_checks.get_models(T) == stored, "a list that did not come replaces none"
+
+
+def test_a_check_that_fails_lists_no_models(line: Services, clock: Clock, model: CheckedLlm) -> None:
+    model.models, model.result = LISTED, failed(ProblemCode.KEY_REVOKED)
+    perform(line)
+    assert line.assistant_checks.get_models(T) is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "ends_on"),
+    [
+        ((OfferedModel("gpt-6-luna", "2026-10-01"),), "2026-11-11", "2026-10-01"),
+        ((OfferedModel("gpt-6-luna"),), "2026-10-01", None),
+        ((OfferedModel("gpt-4o"),), "2026-10-01", "2026-10-01"),
+        (None, "2026-10-01", "2026-10-01"),
+    ],
+)
+def test_the_end_of_a_model_is_read_from_the_list_or_asked_for(
+    line: Services,
+    clock: Clock,
+    model: CheckedLlm,
+    listed: tuple[OfferedModel, ...] | None,
+    asked: str,
+    ends_on: str | None,
+) -> None:
+    model.models, model.ends_on = listed, asked
+    assert perform(line).model_ends_on == ends_on
+
+
+def test_a_list_of_models_expires_when_no_check_renews_it(line: Services, clock: Clock, model: CheckedLlm) -> None:
+    model.models = LISTED
+    perform(line)
+    item = line.table.get(f"TENANT#{T}", "MODELS")
+    assert item is not None and item["expires_at"] == (clock() + MODELS_KEPT_FOR // timedelta(milliseconds=1)) // 1000

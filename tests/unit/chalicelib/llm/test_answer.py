@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
-from chalicelib.llm.answer import Answer, read_answer
+from chalicelib.llm.answer import Answer, count_searches, read_answer
 from chalicelib.llm.outcomes import Failure, judge_status
 from chalicelib.llm.verdict import parse
 from chalicelib.model.openai_servers import Server
@@ -66,3 +66,33 @@ def test_bytes_are_json_or_none(content: bytes) -> None:
 def test_a_body_that_cannot_be_read_is_no_verdict(content: bytes) -> None:
     failure = judge_status(400, {}, content, ASSISTANT, SERVER)
     assert isinstance(failure.error, TransientError)
+
+
+def searched(*kinds: str | None) -> list[dict[str, Any]]:
+    return [{"type": "web_search_call", **({"action": {"type": kind}} if kind else {})} for kind in kinds]
+
+
+@pytest.mark.parametrize(
+    ("body", "searches"),
+    [
+        ({}, 0),
+        ({"output": searched("search", "open_page", "find_in_page", "search")}, 2),
+        ({"output": searched(None)}, 1),
+        ({"output": [{"type": "web_search_call", "action": "search"}, None, "web_search_call"]}, 1),
+        ({"output": searched("search"), "tool_usage": {"web_search": {"num_requests": 4}}}, 4),
+        ({"output": searched("search"), "tool_usage": {"web_search": {"num_requests": 0}}}, 0),
+        ({"output": searched("search"), "tool_usage": {"web_search": {"num_requests": "4"}}}, 1),
+        ({"output": searched("search"), "tool_usage": {"web_search": {"num_requests": True}}}, 1),
+        ({"output": searched("search"), "tool_usage": {"web_search": None}}, 1),
+        ({"output": None, "tool_usage": []}, 0),
+        ({"tool_usage": {"web_search": {"num_requests": -3}}}, 0),
+    ],
+)
+def test_only_searches_are_billed_beside_the_tokens(body: dict[str, Any], searches: int) -> None:
+    assert count_searches(body) == searches
+
+
+def test_a_search_of_an_answer_that_failed_is_paid_too() -> None:
+    refusal = {"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}
+    outcome = read_answer({"output": [*searched("search"), refusal]}, ASSISTANT, SERVER)
+    assert isinstance(outcome, Failure) and outcome.error.web_searches == 1

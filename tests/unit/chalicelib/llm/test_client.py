@@ -62,8 +62,9 @@ def test_a_request_carries_every_setting_and_tool(llm: LlmClient, simulator: Ope
     assert body["temperature"] == 0.0
     assert body["tools"] == [
         {"type": "file_search", "vector_store_ids": ["vs_menu", "vs_hours"]},
-        {"type": "web_search"},
+        {"type": "web_search", "user_location": {"type": "approximate"}},
     ]
+    assert body["max_tool_calls"] == 5
 
 
 def test_the_whole_history_goes_along_in_order(llm: LlmClient, simulator: OpenAISimulator) -> None:

@@ -15,6 +15,7 @@ from chalicelib.llm.client import LlmClient
 from chalicelib.llm.outcomes import Failure
 from chalicelib.llm.request import estimate_cost, shorten
 from chalicelib.model import Assistant, ChatLine
+from chalicelib.model.assistant import AnswerLength
 from tests.unit.support.openai_calls import ASSISTANT, KEY, ask, response_body
 from wire import ProblemCode
 
@@ -122,8 +123,26 @@ def test_a_compatible_server_gets_nothing_that_only_openai_has() -> None:
     compatible, openai = network.bodies
     assert compatible.keys() == {"model", "instructions", "store", "input", "max_output_tokens"}
     assert openai.keys() - compatible.keys() == {
-        *("reasoning", "truncation", "safety_identifier", "prompt_cache_key", "tools", "tool_choice"),
+        *("reasoning", "truncation", "safety_identifier", "prompt_cache_key", "tools", "tool_choice", "max_tool_calls"),
     }
+
+
+def test_a_search_is_limited_to_the_domains_of_the_assistant() -> None:
+    network = Recorder()
+    llm = LlmClient(transport=httpx2.MockTransport(network))
+    ask(llm, assistant=replace(ASSISTANT, web_search=True, web_domains=("bakery.example", "menu.example")))
+    ask(llm, assistant=replace(ASSISTANT, web_domains=("bakery.example",)))
+    searching, plain = network.bodies
+    assert searching["tools"][0]["filters"] == {"allowed_domains": ["bakery.example", "menu.example"]}
+    assert plain.keys().isdisjoint({"tools", "max_tool_calls"}), "domains alone search nothing"
+
+
+def test_settings_about_words_follow_the_instructions() -> None:
+    network = Recorder()
+    llm = LlmClient(transport=httpx2.MockTransport(network))
+    ask(llm, assistant=replace(ASSISTANT, languages=("German",), answer_length=AnswerLength.SHORT))
+    told = network.bodies[0]["instructions"]
+    assert told.startswith(ASSISTANT.instructions) and "two or three short sentences" in told and "German" in told
 
 
 LONG = tuple(ChatLine(role, f"{number:02}" * 10) for number in range(20) for role in ("user", "assistant"))

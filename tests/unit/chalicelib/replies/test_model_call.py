@@ -239,7 +239,7 @@ def test_tokens_of_a_failed_call_count_against_the_budget(line: Services, clock:
     [
         "chalicelib.replies.model_call.for_whatsapp",
         "chalicelib.replies.bell.ring",
-        "chalicelib.replies.model_call._count_tokens",
+        "chalicelib.assistants.usage.count",
     ],
 )
 def test_an_error_of_ours_after_the_model_was_paid_is_repeated_three_times_at_most(

@@ -26,6 +26,7 @@ from chalicelib.model import (
     should_run,
     unanswered_messages,
 )
+from chalicelib.model.assistant import AnswerLength
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.model.messages.automatic_messages import TextMark
 from chalicelib.model.messages.message import stored_message
@@ -77,7 +78,7 @@ def handed_in(table: Table, clock: Clock, skipped: SkipReason | None = None) -> 
 def test_each_enum_of_ours_reads_an_unknown_value_as_unknown(kind: type[StoredEnum]) -> None:
     assert kind(LATER) is kind["UNKNOWN"]
     ours = {TurnState, TenantState, EventKind, RunnerState, SkipReason, StepKind, TextMark, Audience, GroupAnswers}
-    ours |= {FixedSentence, Recipient, NoticeKind, NewsState}
+    ours |= {FixedSentence, Recipient, NoticeKind, NewsState, AnswerLength}
     assert ours == {*StoredEnum.__subclasses__()}
 
 
@@ -219,3 +220,15 @@ def test_a_turn_in_an_unknown_state_is_left_alone(
     assert unanswered_messages(waiting, [turn]) == ()
     assert not change(turns, turn, waiting, clock())
     assert table.get(chat_key(T, CHAT), f"TURN#{opened.id}") == stored
+
+
+def test_an_assistant_of_a_later_release_answers_as_its_instructions_say(tenants: Tenants, table: Table) -> None:
+    later = {"answer_length": LATER, "novelty": {"a": 1}}
+    table.update(Update(f"TENANT#{T}", "ASSISTANT#1", set=later))
+    assert tenants.get_assistant(T, 1) == replace(ASSISTANT, answer_length=AnswerLength.UNKNOWN)
+
+
+def test_an_assistant_of_an_earlier_release_has_the_defaults(tenants: Tenants, table: Table) -> None:
+    added = ("answer_length", "languages", "web_domains", "web_searches_per_month")
+    table.update(Update(f"TENANT#{T}", "ASSISTANT#1", remove=added))
+    assert tenants.get_assistant(T, 1) == ASSISTANT

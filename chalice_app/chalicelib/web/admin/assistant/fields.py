@@ -1,4 +1,4 @@
-"""The assistant's part of a form: key, model, instructions, how much it thinks, and the server that answers."""
+"""The parsers of an assistant's settings: each value is parsed, or gets one sentence that says what to enter."""
 
 import re
 from collections.abc import Mapping
@@ -6,15 +6,23 @@ from typing import Any, Final
 
 from pydantic import ValidationInfo
 
-from chalicelib.model import Assistant
-from chalicelib.model.assistant import EFFORTS, effort_of
-from chalicelib.model.openai_servers import GLOBAL, REGIONS, Server
+from chalicelib.model.assistant import (
+    DEFAULT_MAX_OUTPUT_TOKENS,
+    DEFAULT_WEB_SEARCHES_PER_MONTH,
+    EFFORTS,
+    AnswerLength,
+)
+from chalicelib.model.assistants.web_domains import NoDomain, parse_domains
+from chalicelib.model.openai_servers import GLOBAL, REGIONS
+from chalicelib.web.admin.form import whole_number
 from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
 MAX_KEY_LENGTH: Final = 300
 MAX_MODEL_LENGTH: Final = 100
 MAX_INSTRUCTIONS_LENGTH: Final = 32_000
+MAX_LANGUAGES: Final = 10
+MAX_LANGUAGE_LENGTH: Final = 40
 #: The choice of an effort that leaves it to Answerline.
 AUTOMATIC: Final = "automatic"
 #: The efforts that a form offers, and how people read them; an assistant may have another one.
@@ -22,6 +30,20 @@ EFFORT_LABELS: Final[Mapping[str, str]] = {
     AUTOMATIC: "As little as the model allows",
     "none": "Not at all",
     "minimal": "Minimal",
+    "low": "Low",
+    "medium": "Medium",
+    "high": "High",
+}
+#: The lengths of an answer that a form offers.
+LENGTH_LABELS: Final[Mapping[AnswerLength, str]] = {
+    AnswerLength.FREE: "As the instructions say",
+    AnswerLength.SHORT: "Short: two or three sentences",
+    AnswerLength.MEDIUM: "Medium: two short paragraphs at most",
+    AnswerLength.LONG: "Long: up to about 250 words",
+}
+#: How much a model writes by itself, as OpenAI calls it.
+VERBOSITY_LABELS: Final[Mapping[str, str]] = {
+    AUTOMATIC: "As the model does",
     "low": "Low",
     "medium": "Medium",
     "high": "High",
@@ -139,6 +161,68 @@ def parse_effort(value: Any) -> str | None:
     return effort
 
 
+def parse_length(value: Any) -> AnswerLength:
+    """Parses how long answers should be."""
+    text = str(value or AnswerLength.FREE)
+    if text not in {str(each) for each in LENGTH_LABELS}:
+        raise invalid("Choose one of the values in the list.")
+    return AnswerLength(text)
+
+
+def parse_languages(value: Any) -> tuple[str, ...]:
+    """Parses the languages to answer in, as people call them."""
+    names = [" ".join(each.split()) for each in re.split(r"[,;]", parse_line(value))]
+    names = [each for each in dict.fromkeys(names) if each]
+    for name in names:
+        letters = name.replace(" ", "").replace("-", "").replace("(", "").replace(")", "")
+        if len(name) > MAX_LANGUAGE_LENGTH or not letters.isalpha():
+            raise invalid("Write the names of languages, with commas between them: German, English.")
+    if len(names) > MAX_LANGUAGES:
+        raise invalid(f"Name at most {MAX_LANGUAGES} languages. Leave this empty to answer in every contact's own.")
+    return tuple(names)
+
+
+def parse_domain_list(value: Any) -> tuple[str, ...]:
+    """Parses the domains that a search of the web is limited to."""
+    try:
+        return parse_domains(parse_lines(value))
+    except NoDomain as error:
+        raise invalid(str(error)) from None
+
+
+def parse_search_limit(value: Any) -> int:
+    """Parses how many searches of the web a month may have."""
+    return _search_limit(value) if str(value or "").strip() else DEFAULT_WEB_SEARCHES_PER_MONTH
+
+
+def parse_limit(value: Any) -> int:
+    """Parses the most tokens that an answer may have."""
+    return _output_limit(value) if str(value or "").strip() else DEFAULT_MAX_OUTPUT_TOKENS
+
+
+_search_limit = whole_number(0, 1_000_000)
+#: OpenAI takes no smaller limit, and no model that it serves refuses the largest.
+_output_limit = whole_number(16, 16_000)
+
+
+def parse_verbosity(value: Any) -> str | None:
+    """Parses how much a model writes by itself; None leaves it to the model."""
+    verbosity = str(value or AUTOMATIC)
+    if verbosity not in VERBOSITY_LABELS:
+        raise invalid("Choose one of the values in the list.")
+    return None if verbosity == AUTOMATIC else verbosity
+
+
+def parse_temperature(value: Any) -> float | None:
+    """Parses how much chance there is in the choice of words; None leaves it to the model."""
+    text = parse_line(value).replace(",", ".")
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9](\.[0-9]{1,3})?", text, re.ASCII) or float(text) > 2:
+        raise invalid("Enter a number from 0 to 2, such as 0.7, or leave this empty.")
+    return float(text)
+
+
 def parse_server(value: Any, info: ValidationInfo) -> str | None:
     """Parses the server that answers: a region of OpenAI, or one that the operator lists; None is OpenAI, global."""
     server = str(value or GLOBAL)
@@ -147,14 +231,6 @@ def parse_server(value: Any, info: ValidationInfo) -> str | None:
     if server not in REGIONS and server not in (info.context or {}).get("servers", ()):
         raise invalid("This server is not in OPENAI_SERVERS of this installation. Choose one in the list.")
     return server
-
-
-def describe_effort(assistant: Assistant) -> str:
-    """Returns how much an assistant thinks, for people."""
-    chosen = EFFORT_LABELS.get(assistant.reasoning_effort or AUTOMATIC, assistant.reasoning_effort or "")
-    server = assistant.server or GLOBAL
-    sent = effort_of(assistant, compatible=Server(server, server).compatible)
-    return f"{chosen}: {sent}" if sent and not assistant.reasoning_effort else chosen
 
 
 def explain_reference(sentences: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The pages and form fields of an assistant."""
