@@ -57,6 +57,7 @@ def check_account(account: Account, parameters: Parameters) -> list[CheckResult]
     if not parameters.value("OperatorsEmail"):
         fix = "set the address of the first operator, who is also notified of problems: OPERATORS_EMAIL=…"
         results.append(bad("OPERATORS_EMAIL is not set", fix))
+    results += check_firewall(parameters)
     results += run_check(
         "how many vCPU of Fargate?",
         lambda: quotas.check_fargate(account.client("service-quotas"), runners=runners, cpu_units=cpu_units, spot=spot),
@@ -69,6 +70,14 @@ def check_account(account: Account, parameters: Parameters) -> list[CheckResult]
     if domain:
         results += run_check(f"the zone of {domain}", lambda: check_hosted_zone(account, parameters, domain))
     return results
+
+
+def check_firewall(parameters: Parameters) -> list[CheckResult]:
+    """Refuses AWS WAF's limit of each address where all visitors have one address: that of the operator's own proxy."""
+    if not parameters.number("Proxies", 0) or not parameters.number("WafRequestsPer5Minutes", 0):
+        return []
+    fix = "limit requests in your proxy, and set WAF_REQUESTS_PER_5_MINUTES=0"
+    return [bad("AWS WAF would count all visitors behind your proxy as one, and block them together", fix)]
 
 
 def check_hosted_zone(account: Account, parameters: Parameters, domain: str) -> CheckResult:

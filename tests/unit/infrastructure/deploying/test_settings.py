@@ -107,6 +107,18 @@ def test_a_limit_of_requests_is_one_that_waf_takes_or_none() -> None:
         assert parse({"STAGE": "prod", "WAF_REQUESTS_PER_5_MINUTES": value}).given["WafRequestsPer5Minutes"] == value
 
 
+@pytest.mark.parametrize(
+    ("proxies", "limit", "fits"), [("", "2000", True), ("0", "2000", True), ("1", "0", True), ("1", "2000", False)]
+)
+def test_the_firewall_does_not_count_visitors_behind_ones_own_proxy_as_one(
+    proxies: str, limit: str, fits: bool
+) -> None:
+    """Either setting may be remembered from an earlier deployment."""
+    settings = parse({"STAGE": "prod", "WAF_REQUESTS_PER_5_MINUTES": limit})
+    found = prerequisites.check_firewall(settings.over({"Proxies": proxies} if proxies else {}))
+    assert (not found) is fits
+
+
 def test_an_address_may_stand_for_openai() -> None:
     """Without a name that `make deploy` takes, the stack's parameter could be set by nobody."""
     address = "https://eu.api.openai.com/v1"
