@@ -27,6 +27,8 @@ SEEN_WRITTEN_EVERY = timedelta(minutes=1)
 ENDED_KNOWN_FOR = timedelta(hours=12)
 #: A sign-in waits this long for its next step: as long as Cognito's session lives (AuthSessionValidity).
 STEP_KEPT_FOR = timedelta(minutes=15)
+#: A browser in which an operator signed in is known as that operator's for this long.
+BROWSER_KNOWN_FOR: Final = timedelta(days=90)
 #: A page that somebody was going to is remembered this long.
 PATH_KEPT_FOR: Final = timedelta(hours=1)
 #: A form that was not saved is offered again this long.
@@ -135,6 +137,17 @@ class Operators:
         """Ends the browser's session."""
         self._table.delete(*_key(token_sha256))
 
+    def remember_browser(self, token_sha256: str, email: str, *, now: int) -> None:
+        """Stores that this operator signed in with this browser: strangers' attempts do not count for it."""
+        until = now + milliseconds(BROWSER_KNOWN_FOR)
+        changes = {"operator": _account(email), "expires_at": seconds(until)}
+        self._table.update(Update(*_browser_key(token_sha256), set=changes))
+
+    def knows_browser(self, token_sha256: str, email: str, *, now: int) -> bool:
+        """Returns whether this operator signed in with this browser lately."""
+        item = self._table.get(*_browser_key(token_sha256)) or {}
+        return item.get("operator") == _account(email) and int(item["expires_at"]) > seconds(now)
+
     def store_step(self, step: SignInStep) -> None:
         """Stores the next step of a sign-in in place of the former one."""
         expires_at = seconds(step.asked_at + milliseconds(STEP_KEPT_FOR))
@@ -218,5 +231,13 @@ def _step_key(token_sha256: str) -> tuple[str, str]:
     return f"OPERATOR#{token_sha256}", "SIGN_IN"
 
 
+def _browser_key(token_sha256: str) -> tuple[str, str]:
+    return f"OPERATOR#{token_sha256}", "BROWSER"
+
+
 def _form_key(email: str, path: str) -> tuple[str, str]:
-    return f"OPERATOR#{sha256(email.strip().lower())}", f"FORM#{path}"
+    return f"OPERATOR#{_account(email)}", f"FORM#{path}"
+
+
+def _account(email: str) -> str:
+    return sha256(email.strip().lower())

@@ -13,7 +13,7 @@ from chalicelib.errors import Forbidden, TooMany, TransientError, Unauthorised
 from chalicelib.log_events import LogEvent
 from chalicelib.model import MAX_OPERATOR_SESSION, OPERATOR_UNCHECKED_FOR, milliseconds
 from chalicelib.store.counters import Counters
-from chalicelib.store.operators import ENDED_KNOWN_FOR, Operators, OperatorSession
+from chalicelib.store.operators import BROWSER_KNOWN_FOR, ENDED_KNOWN_FOR, Operators, OperatorSession
 from chalicelib.tokens import secrets_match, sha256
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 OPERATOR_COOKIE: Final = "__Host-operator"
 #: A cookie of this prefix is for this host alone: the browser accepts none of that name from another host.
 COOKIE_PREFIX: Final = "__Host-"
+#: Names a browser in which an operator signed in, also after signing out: it opens nothing.
+KNOWN_BROWSER_COOKIE: Final = "__Host-known-browser"
 #: Holds the double-submitted token of the sign-in form, before the operator is known.
 VISITOR_COOKIE: Final = "__Host-visitor"
 CSRF_FIELD: Final = "csrf"
@@ -28,8 +30,9 @@ CSRF_FIELD: Final = "csrf"
 #: Attempts to sign in within a window of time, to one account from one address, and from one address to any.
 ATTEMPTS_PER_ACCOUNT_AND_ADDRESS: Final = 10
 ATTEMPTS_PER_ADDRESS: Final = 30
-#: An account under attack from many addresses; its owner may have to wait a window too.
+#: An account under attack from many addresses; its operator gets in with a browser of before, which counts apart.
 ATTEMPTS_PER_ACCOUNT: Final = 50
+ATTEMPTS_PER_KNOWN_BROWSER: Final = 10
 ATTEMPT_WINDOW: Final = timedelta(minutes=15)
 #: Cognito is asked this long after the last answer; while it fails, until OPERATOR_UNCHECKED_FOR is over.
 OPERATOR_CHECKED_EVERY: Final = timedelta(minutes=10)
@@ -109,18 +112,26 @@ class OperatorAuth:
     token: Callable[[], str]
     find_subject: Callable[[str], str | None]
 
-    def count_attempt(self, email: str, client: str) -> None:
+    def count_attempt(self, email: str, client: str, cookies: Mapping[str, str]) -> None:
         """Counts an attempt to sign in. Raises TooMany, before Cognito is asked.
+
+        A browser in which this operator signed in before has attempts of its own, as OWASP's device cookies have: who
+        knows only the address cannot lock its operator out.
 
         Args:
             client: an address or a network, see ``client_address.py``.
+            cookies: of the browser.
         """
         now, account = self.clock(), sha256(email.strip().lower())[:32]
-        for counter, limit in (
+        browser = sha256(cookies.get(KNOWN_BROWSER_COOKIE, ""))
+        counters = [
             (f"account-{account}-address-{client}", ATTEMPTS_PER_ACCOUNT_AND_ADDRESS),
             (f"address-{client}", ATTEMPTS_PER_ADDRESS),
             (f"account-{account}", ATTEMPTS_PER_ACCOUNT),
-        ):
+        ]
+        if KNOWN_BROWSER_COOKIE in cookies and self.operators.knows_browser(browser, email, now=now):
+            counters = [(f"browser-{browser[:32]}", ATTEMPTS_PER_KNOWN_BROWSER)]
+        for counter, limit in counters:
             if self.counters.count_in_window(SIGN_IN, counter, ATTEMPT_WINDOW, now) > limit:
                 raise TooMany("Too many attempts to sign in. Wait a quarter of an hour, then try again.")
 
@@ -131,6 +142,12 @@ class OperatorAuth:
         session = OperatorSession(sha256(token), email, csrf=self.token(), created_at=now, seen_at=now, checked_at=now)
         self.operators.create(session)
         return set_cookie(OPERATOR_COOKIE, token, MAX_OPERATOR_SESSION + ENDED_KNOWN_FOR), session
+
+    def remember_browser(self, email: str) -> str:
+        """Remembers a browser in which the operator signed in; returns its ``Set-Cookie``."""
+        token = self.token()
+        self.operators.remember_browser(sha256(token), email, now=self.clock())
+        return set_cookie(KNOWN_BROWSER_COOKIE, token, BROWSER_KNOWN_FOR)
 
     def authenticate(self, headers: Mapping[str, str], *, by_person: bool = True) -> OperatorSession:
         """Returns the session of this browser. Raises Unauthorised.

@@ -107,7 +107,7 @@ class SignIn:
         if len(email) > MAX_EMAIL_LENGTH or len(password) > MAX_PASSWORD_LENGTH:
             return self._render_form(visitor, "", "This e-mail and password do not belong together.", place=place)
         try:
-            self.admin.operators.count_attempt(email, self.admin.pages.client)
+            self.admin.operators.count_attempt(email, self.admin.pages.client, parse_cookies(self.admin.pages.headers))
         except TooMany as error:
             log.warning(LogEvent.SIGN_IN_THROTTLED, extra=self._traces(email, "password"))
             return self._render_form(visitor, email, error.message, status=429, place=place)
@@ -124,7 +124,9 @@ class SignIn:
             self.admin.services.operators.delete_step(sha256(visitor))
             return self._render_form(visitor, place=step.place)
         try:
-            self.admin.operators.count_attempt(step.email, self.admin.pages.client)
+            self.admin.operators.count_attempt(
+                step.email, self.admin.pages.client, parse_cookies(self.admin.pages.headers)
+            )
         except TooMany as error:
             log.warning(LogEvent.SIGN_IN_THROTTLED, extra=self._traces(step.email, step.kind))
             return self._render_step(visitor, step, error.message, status=429)
@@ -168,7 +170,8 @@ class SignIn:
                 signed_in, _ = self.admin.operators.start_session(
                     outcome.email, parse_cookies(self.admin.pages.headers)
                 )
-                cookies = [signed_in, delete_cookie(VISITOR_COOKIE), delete_cookie(PLACE_COOKIE)]
+                known = self.admin.operators.remember_browser(outcome.email)
+                cookies = [signed_in, known, delete_cookie(VISITOR_COOKIE), delete_cookie(PLACE_COOKIE)]
                 return self.admin.pages.redirect(self._page_after(place), cookies=cookies)
             case Refused(again=None):
                 log.warning(LogEvent.SIGN_IN_REFUSED, extra=self._traces(email, step))

@@ -169,12 +169,12 @@ def test_guessing_at_one_account_is_stopped_for_its_address_only(
 ) -> None:
     three_attempts("ATTEMPTS_PER_ACCOUNT_AND_ADDRESS")
     for _ in range(3):
-        operators.count_attempt(OLGA, "203.0.113.7")
+        operators.count_attempt(OLGA, "203.0.113.7", {})
     with pytest.raises(TooMany):
-        operators.count_attempt(OLGA.upper(), "203.0.113.7")
-    operators.count_attempt(OLGA, "203.0.113.8")
+        operators.count_attempt(OLGA.upper(), "203.0.113.7", {})
+    operators.count_attempt(OLGA, "203.0.113.8", {})
     clock.pass_seconds(15 * 60)
-    operators.count_attempt(OLGA, "203.0.113.7")
+    operators.count_attempt(OLGA, "203.0.113.7", {})
 
 
 def test_guessing_at_many_accounts_from_one_address_is_stopped(
@@ -182,9 +182,9 @@ def test_guessing_at_many_accounts_from_one_address_is_stopped(
 ) -> None:
     three_attempts("ATTEMPTS_PER_ADDRESS")
     for number in range(3):
-        operators.count_attempt(f"{number}@agency.example", "203.0.113.7")
+        operators.count_attempt(f"{number}@agency.example", "203.0.113.7", {})
     with pytest.raises(TooMany):
-        operators.count_attempt("another@agency.example", "203.0.113.7")
+        operators.count_attempt("another@agency.example", "203.0.113.7", {})
 
 
 def test_guessing_at_one_account_from_many_addresses_is_stopped(
@@ -192,6 +192,38 @@ def test_guessing_at_one_account_from_many_addresses_is_stopped(
 ) -> None:
     three_attempts("ATTEMPTS_PER_ACCOUNT")
     for number in range(3):
-        operators.count_attempt(OLGA, f"198.51.100.{number}")
+        operators.count_attempt(OLGA, f"198.51.100.{number}", {})
     with pytest.raises(TooMany):
-        operators.count_attempt(OLGA, "198.51.100.200")
+        operators.count_attempt(OLGA, "198.51.100.200", {})
+
+
+def test_strangers_do_not_lock_an_operator_out_of_a_browser_of_before(
+    operators: OperatorAuth, clock: Clock, three_attempts: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_attempts("ATTEMPTS_PER_ACCOUNT")
+    monkeypatch.setattr(browser_auth, "ATTEMPTS_PER_KNOWN_BROWSER", 3)
+    known = parse_cookies({"cookie": operators.remember_browser(OLGA).partition(";")[0]})
+    assert len(known) == 1
+    for number in range(3):
+        operators.count_attempt(OLGA, f"198.51.100.{number}", {})
+    for _ in range(3):
+        operators.count_attempt(OLGA.upper(), "203.0.113.7", known)
+    for cookies in (known, dict.fromkeys(known, "guess")):
+        with pytest.raises(TooMany):
+            operators.count_attempt(OLGA, "203.0.113.7", cookies)
+    clock.pass_seconds(90 * 24 * 3600)
+    for number in range(3):
+        operators.count_attempt(OLGA, f"198.51.100.{number}", {})
+    with pytest.raises(TooMany):
+        operators.count_attempt(OLGA, "203.0.113.7", known)
+
+
+def test_a_browser_of_one_operator_is_no_other_operators(
+    operators: OperatorAuth, three_attempts: Callable[[str], None]
+) -> None:
+    three_attempts("ATTEMPTS_PER_ACCOUNT")
+    known = parse_cookies({"cookie": operators.remember_browser("otto@agency.example").partition(";")[0]})
+    for number in range(3):
+        operators.count_attempt(OLGA, f"198.51.100.{number}", {})
+    with pytest.raises(TooMany):
+        operators.count_attempt(OLGA, "203.0.113.7", known)
