@@ -91,7 +91,7 @@ def rehearse_upgrade(data: Path, say: Say, former: str = "") -> Verdict:
     """
     first, second = _releases(data, say, former)
     with deployed(first, data, say) as stage, browser(*stage.world.browser_flags) as people:
-        told = run_story(stage, people, None, say, MESSAGES_EACH, understanding=False)
+        told = run_story(stage, people, None, say, MESSAGES_EACH, understanding=False, introducing=not former)
         assert told.is_good, told.summary
         runners, problems_seen = _runners(stage), list[str]()
         writing = Conversations(stage.phone_url, LINES)

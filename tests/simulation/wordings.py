@@ -23,3 +23,20 @@ def number_of(text: str) -> int:
 def words(text: str) -> str:
     """Returns what is written beside the number of the message and its version."""
     return WORDING.sub("", text).strip()
+
+
+#: What a contact reads before the first reply; written down here once more, so that no fault of the code hides itself.
+INTRODUCTION = re.compile(
+    r"An automatic assistant \(AI\) answers here for (tenant\d{5})\. Write STOP to switch automatic answers off\.\n\n"
+)
+
+
+def introduced(text: str) -> tuple[str | None, str]:
+    """Returns the tenant whose introduction a text begins with, None without one; and the text after it."""
+    found = INTRODUCTION.match(text)
+    return (found[1], text[found.end() :]) if found else (None, text)
+
+
+def call_of(text: str) -> str:
+    """Returns the name of the model's call that made a text, which stands at its beginning."""
+    return introduced(text)[1][:5]

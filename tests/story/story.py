@@ -54,6 +54,9 @@ class StoryResult:
     answered: int
     mixed: int
     duplicated: int
+    #: contacts whose first reply, and no other, names an automatic assistant
+    introduced: int
+    contacts: int
     #: of one line; None where it was not tried
     understood: Understood | None = None
 
@@ -62,13 +65,14 @@ class StoryResult:
         understood = f"; understood {self.understood.summary}" if self.understood is not None else ""
         return (
             f"story: ok, {self.seconds_mail_to_first_reply:.1f} s mail to first reply, {self.answered} answered, "
-            f"{self.mixed} mixed, {self.duplicated} duplicated{understood}"
+            f"{self.mixed} mixed, {self.duplicated} duplicated, {self.introduced} introduced{understood}"
         )
 
     @property
     def is_good(self) -> bool:
         understood = self.understood is None or self.understood.is_good
-        return (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0) and understood
+        each_once = (self.answered, self.mixed, self.duplicated) == (self.asked, 0, 0)
+        return each_once and self.introduced == self.contacts and understood
 
 
 @contextmanager
@@ -100,12 +104,14 @@ def run_story(
     messages_each: int = MESSAGES_EACH,
     *,
     understanding: bool = True,
+    introducing: bool = True,
     operator: Operator | None = None,
 ) -> StoryResult:
     """Runs the story once; raises if a page or a reply is missing.
 
     Args:
         operator: is signed in already; without one, the stack's first operator signs in.
+        introducing: the release introduces its lines.
         understanding: one line also gets an edit, a quote, a picture, a greeting of the app, and a group's mention.
     """
     operator = operator or sign_in(stack, people, pictures, report)
@@ -129,7 +135,8 @@ def run_story(
         report("what is more than text was answered" if understood else "only text was tried")
         operator.open_tenant(tenants[0], "admin-tenant")
         replies = [first + later for first, later in zip(firsts, rest, strict=True)]
-        return replace(_evaluate(phones, replies, messages_each, seconds), understood=understood)
+        result = replace(_evaluate(phones, replies, messages_each, seconds), understood=understood)
+        return result if introducing else replace(result, contacts=0)
 
 
 def sign_in(stack: Stage, people: Browser, pictures: Path | None, report: Callable[[str], None]) -> Operator:
@@ -171,7 +178,7 @@ def _question(phone: PhoneClient, number: int) -> str:
 
 def _evaluate(phones: list[PhoneClient], replies: list[list[str]], messages_each: int, seconds: float) -> StoryResult:
     """Counts the replies of the right tenant to the right message, and the others."""
-    answered = mixed = duplicated = 0
+    answered = mixed = duplicated = introduced = 0
     for phone, client, texts in zip(phones, CLIENTS, replies, strict=True):
         persona = f"[Assistant {client.key[-4:]}]"
         for number, text in enumerate(texts):
@@ -179,8 +186,19 @@ def _evaluate(phones: list[PhoneClient], replies: list[list[str]], messages_each
                 answered += 1
             else:
                 mixed += 1
+        introduced += _count_introduced(client, texts)
         contacts = {_contact_of(number): None for number in range(messages_each)}
         shown = [str(reply["text"]) for each in contacts for reply in phone.contact(each).replies()]
         duplicated += len(shown) - len(set(shown)) + int(phone.view()["duplicates"])
         duplicated += max(0, len(shown) - messages_each)
-    return StoryResult(seconds, messages_each * len(CLIENTS), answered, mixed, duplicated)
+    asked, met = messages_each * len(CLIENTS), len(contacts) * len(CLIENTS)
+    return StoryResult(seconds, asked, answered, mixed, duplicated, introduced, met)
+
+
+def _count_introduced(client: Client, texts: list[str]) -> int:
+    """Counts the contacts whose first reply begins with the introduction, if no other reply has it."""
+    sentence = f"An automatic assistant (AI) answers here for {client.name}."
+    begins = [text.startswith(f"{sentence} Write STOP to switch automatic answers off.\n\n") for text in texts]
+    chats = [slice(first, first + QUESTIONS_OF_A_CONTACT) for first in range(0, len(texts), QUESTIONS_OF_A_CONTACT)]
+    once = [begins[chat][0] and "".join(texts[chat]).count(sentence) == 1 for chat in chats]
+    return sum(once)

@@ -23,7 +23,6 @@ from chalicelib.model.conversation import (
     TurnState,
     answered_by_owner,
     has_settled,
-    is_forgotten_reply,
     reason_not_to_send,
     refreeze,
     split_by_age,
@@ -33,6 +32,9 @@ from chalicelib.model.conversation import (
 from chalicelib.model.messages.classification import (
     Classification,
     classify,
+)
+from chalicelib.model.messages.forgotten_reply import (
+    is_forgotten_reply,
 )
 from chalicelib.model.messages.message import (
     StoredMessage,

@@ -68,6 +68,8 @@ class Chat:
     wordless_notice_at: int | None = None
     #: the turns that were opened last, the latest last: an echo of our own is as a rule a part of one of these
     last_turns: tuple[str, ...] = ()
+    #: when the text was made with which the contact read last that an automatic assistant answers
+    introduced_at: int | None = None
 
     @property
     def stopped(self) -> bool:
@@ -136,6 +138,8 @@ class Turn:
     failures: int = 0
     #: the text is a fixed sentence, which no model wrote
     sentence: FixedSentence | None = None
+    #: when its text was made, if that begins with the introduction
+    introduced_at: int | None = None
 
     def part_id(self, part: int) -> str:
         """Returns the message id of a part on WhatsApp; ``part`` counts from 0."""
@@ -279,24 +283,6 @@ def first_turn(chat: Chat, batch: Sequence[StoredMessage], now: int) -> Turn:
     )
 
 
-def is_forgotten_reply(chat: Chat, before: Iterable[StoredMessage], id: str, parts: int) -> bool:
-    """Returns whether the line sent this own message, though it knows no turn of it: the table went back in time.
-
-    The id of a reply follows from the first message that it answers, and nobody else makes such an id.
-
-    Args:
-        before: messages of the chat that were handed in before, in which that one is.
-        parts: the parts that a reply has at most.
-    """
-    seeds = {
-        f"{message.key}|{version}" if version else message.key
-        for message in before
-        if not message.from_me
-        for version in range(message.version + 1)
-    }
-    return any(reply_id(chat.tenant, f"{chat.id}|{seed}", part) == id for seed in seeds for part in range(parts))
-
-
 def refreeze(turn: Turn, batch: Sequence[StoredMessage], now: int) -> Turn:
     """Returns the turn with its batch frozen again, before a part was sent."""
     grown = any(message.key not in turn.messages for message in batch)
@@ -312,6 +298,7 @@ def refreeze(turn: Turn, batch: Sequence[StoredMessage], now: int) -> Turn:
         parts=(),
         markdown="",
         parts_once_sent=(),
+        introduced_at=None,
         discards=turn.discards + grown,
         due_at=now + milliseconds(TURN_OVERDUE_AFTER),
     )

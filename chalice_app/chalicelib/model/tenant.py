@@ -84,6 +84,10 @@ class Policies:
     allowed_phones: tuple[str, ...] = ()
     #: the reply to the contact when the model cannot answer; empty for none
     give_up_text: str = ""
+    #: why the line does not introduce itself as an automatic assistant; empty: it does
+    introduction_off_reason: str = ""
+    #: stand after the fixed part of the introduction; empty: ours
+    introduction_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,8 @@ class EventKind(StoredEnum):
     TAKEOVER = "takeover"  #: the owner answered chats from the phone; one event an hour counts them
     TURN_GIVEN_UP = "turn_given_up"  #: a turn is never answered: by the model, or WhatsApp refuses it
     CHAT_MUTED = "chat_muted"  #: a bot is at the other end of a chat: the line is silent there for an hour
+    INTRODUCTION_OFF = "introduction_off"  #: an operator ended the introduction as an automatic assistant, and why
+    INTRODUCTION_ON = "introduction_on"  #: an operator resumed it
     RUNNER_LOST = "runner_lost"  #: the runner that held the session was lost
     DISK_FULL = "disk_full"  #: the disk of the session's runner is full: the session moves to another one
     RESTORE_FELL_BACK = "restore_fell_back"  #: a snapshot was unusable, and an earlier one is tried

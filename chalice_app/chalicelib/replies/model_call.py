@@ -26,12 +26,14 @@ from chalicelib.model import (
     TurnState,
     history,
 )
+from chalicelib.model.conduct.introduction import introduced
 from chalicelib.model.messages.context import context_line
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.notifications import notice_jobs
+from chalicelib.rendering.contact_texts import introduction_of
 from chalicelib.replies import bell, paid_calls
-from chalicelib.replies.formatting import for_whatsapp
+from chalicelib.replies.formatting import CHARACTERS_PER_PART, for_whatsapp
 from chalicelib.replies.unanswered import report_turn
 from chalicelib.wiring import Services
 from wire import ProblemCode
@@ -77,7 +79,7 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
             return _give_up(services, tenant, turn, error.reason)
         _log_given_up(turn, error.reason)
     try:
-        return _store(services, tenant, turn, text, batch)
+        return _store(services, view, turn, text, batch)
     except Exception as error:
         # Whatever it is: the model is paid, and would be again each time that the job is repeated.
         return _count_failure(services, tenant, turn, error, view.attempt)
@@ -110,13 +112,15 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
     return reply.text
 
 
-def _store(services: Services, tenant: Tenant, turn: Turn, text: str, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
+def _store(services: Services, view: ChatView, turn: Turn, text: str, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
     """Stores the text, formatted, for the batch for which it was made, and rings the bell of its runner."""
-    parts = for_whatsapp(text)
+    tenant, now = view.tenant, services.clock()
+    introduction = introduction_of(view, now)
+    shorter = {"characters": CHARACTERS_PER_PART - len(introduction) - len("\n\n")} if introduction else {}
+    parts = introduced(introduction, for_whatsapp(text, **shorter))
     if not parts:
         return _give_up(services, tenant, turn, SkipReason.EMPTY_REPLY)
-    now = services.clock()
-    ready = services.turns.store_text(turn, parts, now, markdown=text)
+    ready = services.turns.store_text(turn, parts, now, markdown=text, introduces=bool(introduction))
     if ready is None:
         services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=0)
         return ReplyOutcome.SUPERSEDED

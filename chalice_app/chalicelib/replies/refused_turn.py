@@ -23,7 +23,8 @@ def end_refused(services: Services, turn: Turn, runner: str, epoch: int, part: i
     if turn.state is not TurnState.DISCARDED:
         record_given_up(services, turn, SkipReason.NOT_ACCEPTED)
     services.runners.silence(runner, turn.id, turn.revision)
-    if services.turns.close(turn):
+    ended = services.turns.get(turn.tenant, turn.chat, turn.id) or turn  # with the parts that were sent meanwhile
+    if services.turns.close(ended):
         request_check(services, turn.tenant, turn.chat, delay_seconds=0)
     return True
 

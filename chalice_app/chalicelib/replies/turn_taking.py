@@ -46,7 +46,7 @@ from chalicelib.model.turn_rules.bot_loop import LOOP_DEPTH
 from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.model.turn_rules.wordless import wordless_messages
 from chalicelib.model.turn_taking import decide
-from chalicelib.rendering.languages import translator
+from chalicelib.rendering.contact_texts import fixed_sentence, introduction_of
 from chalicelib.replies import bell, paid_calls
 from chalicelib.replies.look import Look
 from chalicelib.replies.model_call import answer, record_given_up
@@ -106,6 +106,7 @@ def _decide(services: Services, check: TurnCheck, look: Look) -> ReplyOutcome:
         too_old,
         wordless,
         history_since=session.history_since,
+        linked_at=session.linked_at,
         attempt=check.attempt,
     )
     with TenantSlot(services, tenant.id) as slot:
@@ -182,9 +183,15 @@ def _carry_out(
         case AwaitSlot():
             return _end(look, CheckAgain(random.uniform(*SLOT_AWAITED_SECONDS), view.attempt))  # noqa: S311
         case Say(batch, sentence, skip_reason, otherwise):
-            text = translator(view.tenant.language)(f"chat.{sentence}")
             said = turns.say(
-                view.chat, batch, sentence, text, reason=skip_reason, retention_days=retention_days, now=now
+                view.chat,
+                batch,
+                sentence,
+                fixed_sentence(view.tenant, sentence),
+                reason=skip_reason,
+                introduction=introduction_of(view, now, sentence),
+                retention_days=retention_days,
+                now=now,
             )
             if said is None:
                 return _end(look, otherwise)

@@ -41,7 +41,7 @@ _assistants = TypeAdapter(Assistant)
 _problems = TypeAdapter(Problem)
 _policies = TypeAdapter(Policies)
 #: Policies of later releases: stored only where they differ from the default, which is what an older item means.
-_SPARSE = ("audience", "answer_without_words", "wordless_notice")
+_SPARSE = ("audience", "answer_without_words", "wordless_notice", "introduction_off_reason", "introduction_words")
 
 
 class Tenants:
@@ -133,9 +133,10 @@ class Tenants:
             set={name: dumped[name] for name in (*changes, "revision", "assistant_version")},
             when=Attr("revision").eq(expected_revision),
         )
-        event = Event(tenant, now, EventKind.EDITED, ", ".join(changed), by)
+        events = [Event(tenant, now, EventKind.EDITED, ", ".join(changed), by), *_events_of(current, edited, now, by)]
         try:
-            self._table.transact(update, self._timeline.write_of(event), recent_put(tenant, now), *writes)
+            recorded = map(self._timeline.write_of, events)
+            self._table.transact(update, *recorded, recent_put(tenant, now), *writes)
         except ConditionFailed:
             raise Conflict from None
         return self.get(tenant)
@@ -220,6 +221,14 @@ def _paired(items: Iterable[Item]) -> list[tuple[Tenant, Session]]:
         except Unreadable:
             unreadable.add(id)
     return [(tenant, sessions.get(id) or Session(tenant=id)) for id, tenant in tenants.items() if id not in unreadable]
+
+
+def _events_of(current: Tenant, edited: Tenant, now: int, by: str) -> list[Event]:
+    """Returns the event of an introduction that an edit switches off, which keeps the reason, or on."""
+    before, after = current.policies.introduction_off_reason, edited.policies.introduction_off_reason
+    if before == after:
+        return []
+    return [Event(edited.id, now, EventKind.INTRODUCTION_OFF if after else EventKind.INTRODUCTION_ON, after, by)]
 
 
 @readable

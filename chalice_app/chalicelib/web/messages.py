@@ -38,6 +38,8 @@ EVENT_LABELS: Final[Mapping[EventKind, Message]] = {
     EventKind.TAKEOVER: Message(Tone.NEUTRAL, "A person took a chat over"),
     EventKind.TURN_GIVEN_UP: Message(Tone.ATTENTION, "An answer was given up"),
     EventKind.CHAT_MUTED: Message(Tone.ATTENTION, "Two bots talked in a chat: it is muted for an hour"),
+    EventKind.INTRODUCTION_OFF: Message(Tone.ATTENTION, "The line does not introduce itself any more"),
+    EventKind.INTRODUCTION_ON: Message(Tone.NEUTRAL, "The line introduces itself again"),
     EventKind.RUNNER_LOST: Message(Tone.ATTENTION, "The runner was lost; another takes over"),
     EventKind.DISK_FULL: Message(Tone.ATTENTION, "The runner’s disk is full; the line moves to another one"),
     EventKind.UNKNOWN: Message(Tone.NEUTRAL, "An event of a later release"),

@@ -8,6 +8,7 @@ from chalicelib.model import MAX_MESSAGE_AGE, SkipReason, Turn
 from chalicelib.model.messages.classification import DECRYPTED_WITHIN
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.verdict.contents import without_wordings
+from tests.simulation.wordings import call_of
 
 if TYPE_CHECKING:
     from tests.simulation.verdict.inspector import Inspector
@@ -165,12 +166,12 @@ class AnswerPromises:
         arrived_at = ""
         seen: set[str] = set()
         for id, text in shown:
-            call = calls[text[:5]]
+            call = calls[call_of(text)]
             if id in seen or text in seen:
                 self._report("duplicated", f"{id} was shown twice to {contact.phone}")
             seen |= {id, text}
             for key in call.covers:
-                texts_of.setdefault(key, set()).add(text[:5])
+                texts_of.setdefault(key, set()).add(call_of(text))
             if id not in parts or _differs(parts[id], text):
                 self._report("untrue", f"{id} is not what the control plane stored of {call.turn}")
             else:
@@ -196,7 +197,7 @@ class AnswerPromises:
         """Checks that a login answers only what was written to it."""
         ours = {stanza.id for stanza in account.sent[contact]}
         for text in texts:
-            others = {key.partition("#")[2] for key in self.world.cloud.openai.calls[text[:5]].covers} - ours
+            others = {key.partition("#")[2] for key in self.world.cloud.openai.calls[call_of(text)].covers} - ours
             if others:
                 self._report("other login", f"{account.number} answers {sorted(others)}")
 

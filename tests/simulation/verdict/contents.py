@@ -15,7 +15,7 @@ from chalicelib.store.sessions import session_from
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.people import TAKEOVER_MINUTES
 from tests.simulation.whatsapp_model import Account, Contact, Stanza
-from tests.simulation.wordings import KINDS, WORDING, words
+from tests.simulation.wordings import KINDS, WORDING, call_of, words
 
 if TYPE_CHECKING:
     from tests.simulation.openai_model import Call
@@ -194,7 +194,7 @@ class Contents:
     def _check_answer(self, tenant: str, item: Item) -> None:
         """Checks that a sent text was made from what was handed in before a runner took it."""
         turn = turn_from(item)
-        call = self.world.cloud.openai.calls[turn.parts[0][:5]]
+        call = self.world.cloud.openai.calls[call_of(turn.parts[0])]
         told = dict(_wordings("\n".join(call.told["user"])))
         taken_at = self._taken_at[item["pk"], item["sk"]]
         for key in turn.messages:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.verdict.answers import AnswerPromises
 from tests.simulation.verdict.contents import Contents
 from tests.simulation.verdict.deliveries import Deliveries
+from tests.simulation.verdict.introductions import Introductions
 from tests.simulation.verdict.logins import LoginPromises
 from tests.simulation.verdict.placement import PlacementPromises
 from tests.simulation.verdict.records import Records
@@ -25,6 +26,7 @@ class Inspector:
         self.deliveries = Deliveries(world, self)
         self.answers = AnswerPromises(world, self)
         self.contents = Contents(world, self)
+        self.introductions = Introductions(world, self)
         self._concluded = False
 
     def report_violation(self, kind: str, what: str) -> None:
@@ -66,3 +68,4 @@ class Inspector:
                 self.report_violation("unanswered", f"{stanza} of {tenant}: {why}")
             self.answers.check_replies(tenant)
             self.contents.conclude(tenant)
+            self.introductions.conclude(tenant)

@@ -15,7 +15,8 @@ from wire import Acknowledgement, Message, MessageKind, Phase, SessionReport
 T = "tenantaaaa"
 CHAT = "4711@lid"
 PHONE = "491700000001@c.us"
-UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0)
+#: Without limits, and without an introduction, which tests/unit/chalicelib/replies/test_introduction.py is about.
+UNCAPPED = Policies(replies_per_minute=0, replies_per_contact_per_day=0, introduction_off_reason="other tests")
 
 
 def with_policies(services: Services, policies: Policies) -> None:

@@ -34,7 +34,8 @@ Member = TypeVar("Member", bound=StrEnum)
 
 def stored(kind: type[Member]) -> list[Member]:
     """The members of an enum that 084ff81 stored: all but those since, and the one for values of a later release."""
-    return [member for member in kind if member.name not in ("UNKNOWN", "CHAT_MUTED", "DISK_FULL", "INVITE_MOVED")]
+    since = ("UNKNOWN", "CHAT_MUTED", "DISK_FULL", "INVITE_MOVED", "INTRODUCTION_OFF", "INTRODUCTION_ON")
+    return [member for member in kind if member.name not in since]
 
 
 class StoredChats:

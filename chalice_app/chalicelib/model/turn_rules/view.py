@@ -37,6 +37,8 @@ class ChatView:
     wordless: tuple[StoredMessage, ...] = ()
     #: WhatsApp time before which each line belongs to another account
     history_since: int = 0
+    #: when the present login was linked; None while none is
+    linked_at: int | None = None
     #: the number of checks before this one that a transient error or a race ended
     attempt: int = 0
     #: the open turn changed since it was read: a write on it failed its condition

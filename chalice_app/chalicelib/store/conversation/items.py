@@ -37,6 +37,7 @@ def chat_from(tenant: str, item: Item) -> Chat:
         stop_confirmed_at=item.get("stop_confirmed_at"),
         wordless_notice_at=item.get("wordless_notice_at"),
         last_turns=tuple(item.get("last_turns", ())),
+        introduced_at=item.get("introduced_at"),
     )
 
 
@@ -126,6 +127,7 @@ def turn_from(item: Item) -> Turn:
         timeouts=item.get("timeouts", 0),
         failures=item.get("failures", 0),
         sentence=FixedSentence(item["sentence"]) if "sentence" in item else None,
+        introduced_at=item.get("introduced_at"),
     )
 
 
@@ -183,6 +185,8 @@ def turn_item(turn: Turn, retention_days: int, now: int) -> Item:
         "oldest_sent_at": turn.oldest_sent_at,
         "parts": turn.parts or None,
         "cursor": turn.cursor if turn.parts else None,
+        "markdown": turn.markdown or None,
+        "introduced_at": turn.introduced_at,
         "sentence": turn.sentence,
         "due_at": turn.due_at or None,
         "calls": turn.calls or None,

@@ -1,14 +1,14 @@
-"""The lists of open turns: those that are due, and those of a tenant. Each yields candidates, a moment old."""
+"""Turns as they are read: one, or the lists of open ones, each of which yields candidates, a moment old."""
 
 from chalicelib.model import Turn
-from chalicelib.store.conversation.items import turn_from
+from chalicelib.store.conversation.items import chat_key, turn_from, turn_or_rest_from
 from chalicelib.store.fleet import waiting_index
 from chalicelib.store.records.reader import each
 from chalicelib.store.table import Table
 
 
 class OpenTurns:
-    """The turns of all chats that are not done.
+    """The turns of all chats, and those that are not done.
 
     Args:
         table: the one table.
@@ -16,6 +16,11 @@ class OpenTurns:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+
+    def get(self, tenant: str, chat: str, turn: str) -> Turn | None:
+        """Returns the turn; None if it expired or is unknown."""
+        item = self._table.get(chat_key(tenant, chat), f"TURN#{turn}")
+        return turn_or_rest_from(item) if item else None
 
     def open_turns_of(self, tenant: str, limit: int = 200) -> list[Turn]:
         """Returns the open turns of a tenant that can be read, the oldest first, a moment old; reads nobody else's."""

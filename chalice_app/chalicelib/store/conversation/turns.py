@@ -19,6 +19,7 @@ from chalicelib.model import (
     milliseconds,
     refreeze,
 )
+from chalicelib.model.conduct.introduction import introduced, introduced_by
 from chalicelib.model.conversation import LAST_TURNS, first_turn
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.conversation.items import chat_key, turn_item, turn_or_rest_from
@@ -32,6 +33,8 @@ MAX_MARKDOWN_CHARACTERS = 20_000
 READY_OVERDUE_AFTER = timedelta(seconds=30)
 #: The attributes of a turn that its batch decides.
 _FROZEN = ("state", "revision", "messages", "last_message", "at", "oldest_sent_at", "discards", "due_at")
+#: The changes that take the text from a turn.
+_WITHOUT_TEXT = dict.fromkeys(("parts", "parts_once_sent", "markdown", "introduced_at"))
 #: The changes that take a turn that is done out of the lists of open turns.
 _UNLISTED: Mapping[str, Any] = {"open_turns": None, "due_at": None, **waiting_index.UNLISTED}
 #: The changes that discard a turn; its reason belongs to them.
@@ -40,11 +43,6 @@ _DISCARDED = {**_UNLISTED, "state": TurnState.DISCARDED}
 
 class Turns(OpenTurns):
     """The turns of all chats."""
-
-    def get(self, tenant: str, chat: str, turn: str) -> Turn | None:
-        """Returns the turn; None if it expired or is unknown."""
-        item = self._table.get(chat_key(tenant, chat), f"TURN#{turn}")
-        return turn_or_rest_from(item) if item else None
 
     def freeze(self, chat: Chat, waiting: tuple[StoredMessage, ...], *, retention_days: int, now: int) -> Turn | None:
         """Opens the chat's turn over this batch.
@@ -64,14 +62,17 @@ class Turns(OpenTurns):
         text: str,
         *,
         reason: SkipReason | None,
+        introduction: str = "",
         retention_days: int,
         now: int,
     ) -> Turn | None:
-        """Opens a turn that is ready at once, with a fixed sentence. None as :meth:`freeze`."""
+        """Opens a turn that is ready at once, with a fixed sentence, after an introduction if any. None as `freeze`."""
         turn = replace(
             first_turn(chat, batch, now),
             state=TurnState.READY,
-            parts=(text,),
+            parts=introduced(introduction, (text,)),
+            markdown=text if introduction else "",
+            introduced_at=now if introduction else None,
             sentence=sentence,
             reason=reason,
             due_at=now + milliseconds(READY_OVERDUE_AFTER),
@@ -137,7 +138,7 @@ class Turns(OpenTurns):
         """
         frozen = refreeze(turn, waiting, now)
         changes = {name: getattr(frozen, name) for name in _FROZEN}
-        changes |= {"versions": frozen.versions or None, "parts": None, "parts_once_sent": None, "markdown": None}
+        changes |= {**_WITHOUT_TEXT, "versions": frozen.versions or None}
         changes |= {"called_at": now} if call else {"due_at": now}
         when = _unsent() & Attr("revision").eq(turn.revision)
         return self._change(turn, changes, when, add={"calls": 1} if call else {})
@@ -147,8 +148,8 @@ class Turns(OpenTurns):
 
         The next check freezes the batch again. False if a part may be sent already, or if the turn changed.
         """
-        changes = {"state": TurnState.THINKING, "revision": turn.revision + 1, "due_at": now}
-        changes |= dict.fromkeys(("parts", "parts_once_sent", "markdown"))
+        again = {"state": TurnState.THINKING, "revision": turn.revision + 1, "due_at": now}
+        changes = {**_WITHOUT_TEXT, **again}
         return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision)) is not None
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
@@ -166,16 +167,20 @@ class Turns(OpenTurns):
         """Takes the turn's last model call off its count: OpenAI did not take it, so that nobody pays for it."""
         self._change(turn, {}, Attr("calls").gt(0), add={"calls": -1})
 
-    def store_text(self, turn: Turn, parts: tuple[str, ...], now: int, *, markdown: str = "") -> Turn | None:
+    def store_text(
+        self, turn: Turn, parts: tuple[str, ...], now: int, *, markdown: str = "", introduces: bool = False
+    ) -> Turn | None:
         """Stores the text of the batch for which it was made (``thinking → ready``).
 
         Args:
             markdown: the model's own text, which the model reads again as history.
+            introduces: the first part begins with the introduction.
         """
         changes = {
             "state": TurnState.READY,
             "parts": parts,
             "markdown": markdown[:MAX_MARKDOWN_CHARACTERS] if (markdown,) != parts else None,
+            "introduced_at": now if introduces else None,
             "cursor": 0,
             "due_at": now + milliseconds(READY_OVERDUE_AFTER),
         }
@@ -204,18 +209,12 @@ class Turns(OpenTurns):
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
         """Discards a turn that no runner took, with its text, and closes it. False if one did."""
         changes = {**_DISCARDED, "reason": reason, "parts": None, "markdown": None}
-        if self._change(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED)) is None:
-            return False
-        self.close(turn)
-        return True
+        return self._end(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED))
 
     def abandon(self, turn: Turn, reason: SkipReason) -> bool:
         """Discards the turn and closes it, also if a runner took it, because no runner may send it any more."""
         changes = {**_DISCARDED, "reason": reason}
-        if self._change(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision)) is None:
-            return False
-        self.close(turn)
-        return True
+        return self._end(turn, changes, Attr("state").eq(turn.state) & Attr("revision").eq(turn.revision))
 
     def take(self, turn: Turn, runner: str, epoch: int, now: int) -> Turn | None:
         """Takes the turn (``ready → sending``) for the runner that holds the session at this epoch."""
@@ -255,7 +254,10 @@ class Turns(OpenTurns):
 
     def close(self, turn: Turn) -> bool:
         """Removes the finished turn from its chat. True if a message came meanwhile, so that the chat needs a check."""
-        item = self._change_chat(turn.tenant, turn.chat, turn.id, {"answered_to": turn.at, "open_turn": None})
+        changes: dict[str, Any] = {"answered_to": turn.at, "open_turn": None}
+        if since := introduced_by(turn):  # the chat learns it in the write before which no other turn is opened
+            changes["introduced_at"] = since
+        item = self._change_chat(turn.tenant, turn.chat, turn.id, changes)
         return item is not None and bool(item.get("again"))
 
     def clear_expired(self, chat: Chat) -> None:
@@ -265,6 +267,13 @@ class Turns(OpenTurns):
     def request_check(self, turn: Turn, backstop: int) -> bool:
         """Requests a check of the chat for when this turn ends, and notes its backstop. False if it has ended."""
         return self._change_chat(turn.tenant, turn.chat, turn.id, {"again": backstop}) is not None
+
+    def _end(self, turn: Turn, changes: dict[str, Any], when: ConditionBase) -> bool:
+        """Discards the turn under a condition, and closes it as it is by then."""
+        ended = self._change(turn, changes, when)
+        if ended is not None:
+            self.close(ended)
+        return ended is not None
 
     def _change_as_holder(self, turn: Turn, runner: str, epoch: int, changes: dict[str, Any], when: Any) -> bool:
         """Changes the turn while this runner holds the session at this epoch; False if a condition failed."""

@@ -12,6 +12,7 @@ from chalicelib.model.messages.phone_numbers import countries
 from chalicelib.rendering.languages import LANGUAGES
 from chalicelib.web.admin.assistant.fields import parse_key, parse_optional_key
 from chalicelib.web.admin.assistant.form import AssistantForm
+from chalicelib.web.admin.conduct_fields import ConductFields
 from chalicelib.web.admin.form import is_checked, one_of, whole_number
 from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
 from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
@@ -116,7 +117,7 @@ class NewTenantForm(TenantForm):
         return Policies(audience=self.audience, tokens_per_month=self.tokens_per_month)
 
 
-class EditTenantForm(TenantForm):
+class EditTenantForm(ConductFields, TenantForm):
     """The form that edits a tenant, with its policies."""
 
     #: empty: the stored key is kept

@@ -8,6 +8,7 @@ from chalice.app import Response
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.assistant.section import assistant_context
+from chalicelib.web.admin.conduct_fields import conduct_context
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.messages import AUDIENCE_LABELS, GROUP_LABELS
@@ -46,5 +47,6 @@ def render_form(
         audiences=AUDIENCE_LABELS,
         groups=GROUP_LABELS,
         **assistant_context(admin.services, fields, context.get("tenant")),
+        **(conduct_context(context["tenant"]) if "tenant" in context else {}),
         **context,
     )

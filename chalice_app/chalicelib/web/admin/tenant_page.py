@@ -20,6 +20,7 @@ from chalicelib.sessions.missed import answer_missed, missed_chats
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.assistant.description import describe_assistant
 from chalicelib.web.admin.assistant.form import assistant_fields, needs_other_key
+from chalicelib.web.admin.conduct_fields import conduct_as_fields
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
@@ -277,6 +278,7 @@ def as_fields(tenant: Tenant, assistant: Assistant) -> dict[str, str]:
     """Returns the stored tenant as the fields of its form."""
     return {
         **{field.name: _as_field(getattr(tenant.policies, field.name)) for field in fields_of(Policies)},
+        **conduct_as_fields(tenant.policies),
         "name": tenant.name,
         "owner_email": tenant.owner_email,
         "language": tenant.language,

@@ -134,6 +134,7 @@ def test_only_policies_that_an_earlier_release_lacks_are_left_out(
     tenants: Tenants, hotel: Tenant, table: Table
 ) -> None:
     later = {"audience": Audience.UNSAVED, "answer_without_words": True, "wordless_notice": False}
+    later |= {"introduction_off_reason": "Each contact signs it.", "introduction_words": "Ask me."}
     for revision, given in enumerate((later, {}), start=1):
         policies = Policies(**given)  # type: ignore[arg-type]
         tenants.edit(hotel.id, {"policies": policies}, expected_revision=revision, now=7, by=OPERATOR)

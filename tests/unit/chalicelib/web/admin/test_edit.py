@@ -7,7 +7,7 @@ import pytest
 from chalicelib.aws.sqs import ASSISTANT_CHECK
 from chalicelib.errors import ActionRequired
 from chalicelib.llm.client import AssistantCheck
-from chalicelib.model import Audience, GroupAnswers, Policies, Problem
+from chalicelib.model import Audience, EventKind, GroupAnswers, Policies, Problem
 from tests.unit.conftest import Clock, FakeJobs
 from tests.unit.support.admin_browser import FIELDS, KEY, OLGA, POLICIES, Admin
 from wire import ProblemCode
@@ -169,3 +169,77 @@ def test_a_new_address_clears_the_problem_of_the_mail(olga: Admin) -> None:
     tenant = olga.create()
     assert olga.edit(tenant, owner_email="right@example.com").status == 303
     assert olga.services.tenants.get(tenant).mail_problem is None
+
+
+# -- the introduction ------------------------------------------------------------------------------------------------
+
+WHY = "Each contact signs that an assistant answers."
+
+
+def test_a_new_tenant_introduces_itself_and_its_page_says_so(olga: Admin) -> None:
+    tenant = olga.create()
+    assert not olga.services.tenants.get(tenant).policies.introduction_off_reason
+    assert "Introduces itself as an automatic assistant" in olga.browser.get(f"/admin/tenants/{tenant}").text
+    form = olga.browser.get(f"/admin/tenants/{tenant}/edit")
+    assert form.chosen("introduction") == "on"
+    assert "Hier antwortet ein automatischer Assistent (KI) für Hotel Alpenblick." in form.text
+
+
+def test_the_introduction_is_switched_off_with_a_reason_that_is_kept(olga: Admin) -> None:
+    tenant = olga.create()
+    refused = olga.edit(tenant, introduction="off", introduction_off_reason=" … ")
+    assert refused.status == 422 and "Say why" in refused.error("introduction_off_reason")
+    assert olga.edit(tenant, introduction="off", introduction_off_reason=f" {WHY}\r\n").status == 303
+    assert olga.services.tenants.get(tenant).policies.introduction_off_reason == WHY
+    page = olga.browser.get(f"/admin/tenants/{tenant}").text
+    assert f"Introduces itself no: {WHY}" in page and "The line does not introduce itself any more" in page
+    assert olga.browser.get(f"/admin/tenants/{tenant}/edit").chosen("introduction") == "off"
+    event = next(e for e in olga.services.timeline.latest(tenant) if e.kind is EventKind.INTRODUCTION_OFF)
+    assert (event.detail, event.by) == (WHY, OLGA)
+    assert olga.edit(tenant, introduction="off", introduction_off_reason=WHY, name="Other").status == 303
+    assert olga.happened(tenant).count(EventKind.INTRODUCTION_OFF) == 1
+    assert olga.edit(tenant, introduction="on", introduction_off_reason=WHY).status == 303
+    assert not olga.services.tenants.get(tenant).policies.introduction_off_reason
+    assert olga.happened(tenant)[:2].count(EventKind.INTRODUCTION_ON) == 1
+    kept = [event.detail for event in olga.services.timeline.latest(tenant) if event.detail == WHY]
+    assert kept, "the reason of before stays among the events"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("", ""),
+        ("  Ask me\r\n\r\nanything.  ", "Ask me anything."),
+        ("Mit STOP schalten Sie automatische Antworten aus.", ""),
+        ("Write STOP to switch automatic answers off.", ""),  # ours, of a tenant whose language was another
+        ("x" * 300, "x" * 300),
+    ],
+)
+def test_the_words_after_the_fixed_part_are_one_paragraph_and_ours_follow_the_language(
+    olga: Admin, typed: str, kept: str
+) -> None:
+    tenant = olga.create()
+    assert olga.edit(tenant, introduction_words=typed).status == 303
+    assert olga.services.tenants.get(tenant).policies.introduction_words == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"introduction": "perhaps"}, "introduction"),
+        ({"introduction": "off"}, "introduction_off_reason"),
+        ({"introduction": "off", "introduction_off_reason": "y" * 301}, "introduction_off_reason"),
+        ({"introduction_words": "x" * 301}, "introduction_words"),
+    ],
+)
+def test_a_wrong_choice_of_the_introduction_has_a_sentence(olga: Admin, changes: dict[str, str], field: str) -> None:
+    tenant = olga.create()
+    answer = olga.edit(tenant, **changes)
+    assert answer.status == 422 and answer.error(field)
+    assert olga.services.tenants.get(tenant).revision == 1
+
+
+def test_a_form_of_the_former_release_leaves_the_introduction_on(olga: Admin) -> None:
+    tenant = olga.create()
+    assert olga.edit(tenant, takeover_minutes="90").status == 303  # it has no field for it
+    assert not olga.services.tenants.get(tenant).policies.introduction_off_reason
