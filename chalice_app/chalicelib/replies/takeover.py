@@ -26,7 +26,7 @@ from chalicelib.model.messages.automatic_messages import (
 from chalicelib.model.messages.message_id import may_be_reply_id
 from chalicelib.replies.formatting import MAX_PARTS
 from chalicelib.replies.unanswered import report_turn
-from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, PAGE_ENTRIES
+from chalicelib.store.conversation.chats import LATE_ARRIVALS_MS, PAGE_ENTRIES, WAITS_FOR_A_REASON
 from chalicelib.wiring import Services
 from wire import Message
 
@@ -72,10 +72,12 @@ def judge_own(
     services: Services, tenant: Tenant, session: Session, chat: Chat, message: Message, now: int
 ) -> OwnMessage:
     """Judges whether the phone sent it by itself, from what was handed in before. Writes nothing."""
-    since = message.sent_at_ms - milliseconds(AWAY_WITHIN)
-    # A reply that the table forgot began with a message that waits again.
-    most = ENTRIES_SEARCHED if may_be_reply_id(message.id) else MESSAGES_READ
-    recent = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, since=since, most=most).messages
+    # After an absence, hundreds of messages may have come since then.
+    reach: dict[str, int] = {"since": message.sent_at_ms - milliseconds(AWAY_WITHIN)}
+    if may_be_reply_id(message.id):
+        # A reply that the table forgot began with a message that waits again.
+        reach = {"since": now - milliseconds(WAITS_FOR_A_REASON), "most": ENTRIES_SEARCHED}
+    recent = services.chats.read_recent(chat, depth=MESSAGES_READ, now=now, **reach).messages
     # What the account of before received says nothing of this phone.
     before = tuple(each for each in recent if each.sent_at >= session.history_since)
     if is_forgotten_reply(chat, before, message.id, MAX_PARTS):

@@ -34,8 +34,9 @@ class AnswerPromises:
         self.records = inspector.records
         #: The runner that handed a message in first, and its epoch.
         self._handed_in_by: dict[tuple[str, str], tuple[str, int] | None] = {}
-        #: Messages that a worker stored with the time at which it began, long before, and after later ones.
-        self._dated_early: set[tuple[str, str]] = set()
+        #: Messages that do not stand where they came: a frozen worker stored them with the time at which it began, or a
+        #: person had them answered after later ones.
+        self._dated_anew: set[tuple[str, str]] = set()
         self._taken_over_at: dict[str, float] = {}
         world.cloud.table.watchers.append(self._written)
 
@@ -45,9 +46,11 @@ class AnswerPromises:
         if before is None and after is not None and key[1].startswith("MESSAGE#"):
             self._handed_in_by[key] = getattr(greenlet.getcurrent(), "asked", None)
             if getattr(greenlet.getcurrent(), "was_frozen", False):
-                self._dated_early.add(key)
+                self._dated_anew.add(key)
         if before is None or after is None:
             return
+        if key[1].startswith("MESSAGE#") and before["at"] != after["at"]:
+            self._dated_anew.add(key)
         if key[1] == "CHAT" and after.get("takeover_until") != before.get("takeover_until"):
             self._taken_over_at[key[0]] = self.world.loop.time()
 
@@ -177,7 +180,7 @@ class AnswerPromises:
             else:
                 self._check_turn(*parts[id], call.covers)
             covered = (stored.get((contact.phone, key.partition("#")[2])) for key in call.covers)
-            arrivals = [item["at"] for item in covered if item is not None and not self._is_dated_early(item)]
+            arrivals = [item["at"] for item in covered if item is not None and not self._is_dated_anew(item)]
             if arrivals and max(arrivals) < arrived_at:
                 self._report("out of order", f"{id} answers what came before what was answered before it")
             arrived_at = max([arrived_at, *arrivals])
@@ -208,15 +211,15 @@ class AnswerPromises:
             item = stored.get((contact.phone, stanza.id))
             if item is None or stanza.readable_at or account.newest[stanza.id].deleted:
                 continue
-            if stanza.id in self.inspector.deliveries.disordered or self._is_dated_early(item):
+            if stanza.id in self.inspector.deliveries.disordered or self._is_dated_anew(item):
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:
                 self._report("out of order", f"{stanza.id} was handed in before {latest[by][1]}")
             latest[by] = max(latest.get(by, ("", "")), (item["at"], stanza.id))
 
-    def _is_dated_early(self, item: Item) -> bool:
-        return (item["pk"], item["sk"]) in self._dated_early
+    def _is_dated_anew(self, item: Item) -> bool:
+        return (item["pk"], item["sk"]) in self._dated_anew
 
     def _report(self, kind: str, what: str) -> None:
         self.inspector.report_violation(kind, what)

@@ -204,16 +204,16 @@ class Chats:
     def read_recent(
         self, chat: Chat, *, depth: int, now: int, since: int | None = None, most: int = MAX_MESSAGES_READ
     ) -> Recent:
-        """Reads the last ``depth`` entries, each that may wait for an answer or a reason, and each after ``since``.
+        """Reads the last ``depth`` entries, and each that may wait for an answer or a reason.
 
         Args:
-            since: epoch milliseconds.
-            most: no more entries are read, whatever may wait.
+            since: epoch milliseconds; each entry since then is read instead of what may wait.
+            most: no more entries are read in any case.
         """
         earliest = f"{now - milliseconds(WAITS_FOR_A_REASON):013d}"
         floor = max(earliest, _earlier(chat.answered_to, LATE_ARRIVALS_MS)) if chat.answered_to else earliest
         if since is not None:
-            floor = min(floor, f"{since:013d}")  # a minus is less than each digit
+            floor = f"{max(0, since):013d}"
         messages: list[StoredMessage] = []
         turns: list[Turn] = []
         # One entry beyond the depth tells whether the one after it may wait, too.

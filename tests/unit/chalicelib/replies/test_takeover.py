@@ -14,6 +14,7 @@ from chalicelib.model.conversation import reply_id
 from chalicelib.model.messages.automatic_messages import TextMark
 from chalicelib.model.messages.message_id import may_be_reply_id
 from chalicelib.model.turn_decisions import ReplyOutcome
+from chalicelib.replies.takeover import MESSAGES_READ
 from chalicelib.wiring import Services
 from tests.unit.conftest import Clock
 from tests.unit.support.online_line import (
@@ -86,6 +87,18 @@ def test_a_contact_is_greeted_by_another_account_although_they_wrote_to_the_form
     ask(line, clock, "M2")
     answer = own(line, clock, "OWN1", GREETING)
     assert ((answer.outcome, answer.reason) == AUTOMATIC) is is_another_account
+
+
+def test_a_greeting_from_an_absence_is_judged_by_what_came_before_it(line: Services, clock: Clock) -> None:
+    """The runner hands in what it missed: first what the contact wrote, also long after the greeting."""
+    asked_at = clock()
+    clock.pass_seconds(3_600)
+    times = [asked_at, *(asked_at + 60_000 + second * 1_000 for second in range(2 * MESSAGES_READ))]
+    questions = [message(clock, f"M{at}", sent_at_ms=at, author="Ana") for at in times]
+    for start in range(0, len(questions), 50):
+        hand_in(line, *questions[start : start + 50])
+    [answer] = hand_in(line, message(clock, "OWN1", GREETING, from_me=True, sent_at_ms=asked_at + 1_000))
+    assert (answer.outcome, answer.reason) == AUTOMATIC
 
 
 def test_a_greeting_discards_no_turn_that_is_open(line: Services, clock: Clock) -> None:
