@@ -62,16 +62,8 @@ class Invites:
             valid, prepared = self._pointers(invite.tenant)
             if prepared != invite.token_sha256:
                 return False
-            pointing = Update(
-                f"TENANT#{invite.tenant}",
-                "TENANT",
-                set={"invite": prepared},
-                remove=("invite_next",),
-                when=_unchanged(valid, prepared),
-            )
-            revoking = [_revoked(valid, now)] if valid is not None else []
             try:
-                self._table.transact(pointing, *revoking)
+                self._table.transact(*_settling(invite, valid, now))
             except ConditionFailed:
                 continue
             return True
@@ -89,23 +81,28 @@ class Invites:
         valid, _ = self._pointers(tenant)
         return self._read(valid) if valid is not None else None
 
-    def open(self, token_sha256: str, bound_sha256: str, *, now: int) -> Invite:
-        """Opens a link and binds the browser if none is bound: the caller compares ``bound_sha256`` with its own."""
+    def holder_of_page(self, invite: Invite) -> Invite | None:
+        """Returns the link whose browser has the owner's page: this one, or the one that it will replace when opened.
+
+        None while no browser has the page.
+        """
+        holder: Invite | None = invite
+        if invite.opened_at is None and invite.bound_sha256 is None:
+            holder = self._former(invite.token_sha256, *self._pointers(invite.tenant))
+        return holder if holder is not None and holder.bound_sha256 is not None else None
+
+    def open(self, token_sha256: str, bound_sha256: str, *, known_as: str | None = None, now: int) -> Invite:
+        """Opens a link and binds the browser if none is bound: the caller compares ``bound_sha256`` with its own.
+
+        Args:
+            known_as: what the link that this one replaces is bound to, if it is the same browser.
+
+        Raises Conflict if another browser has the page through the link that this one replaces.
+        """
         invite = self.find(token_sha256, now=now)
         if invite.opened_at is None:
-            opening = Update(
-                *_key(token_sha256),
-                set={"opened_at": now, "bound_sha256": bound_sha256},
-                remove=("expires_at",),
-                when=Attr("opened_at").not_exists() & Attr("revoked_at").not_exists() & Attr("pk").exists(),
-            )
-            opened = self._timeline.write_of(Event(invite.tenant, now, EventKind.INVITE_OPENED, by="owner"))
-            try:
-                self._table.transact(opening, opened)
-            except ConditionFailed:
-                return self.open(token_sha256, bound_sha256, now=now)  # it was opened or revoked meanwhile, not both
-            self.settle(invite, now=now)  # the reader has the mail, whatever SES reports
-            return replace(invite, opened_at=now, bound_sha256=bound_sha256)
+            opened = Event(invite.tenant, now, EventKind.INVITE_OPENED, by="owner")
+            return self._open_first(invite, bound_sha256, opened, instead_of=known_as, now=now)
         if invite.bound_sha256 is None:
             return self.bind(token_sha256, bound_sha256, instead_of=None, now=now)
         return invite
@@ -113,24 +110,58 @@ class Invites:
     def bind(self, token_sha256: str, bound_sha256: str, *, instead_of: str | None, now: int) -> Invite:
         """Binds this browser in place of another one ("continue here"), of which the owner hears.
 
+        The other browser may have the page through the link that this one, not opened yet, will replace.
         Raises Conflict if a third one was faster.
         """
-        bound = Attr("bound_sha256")
-        unchanged = bound.not_exists() if instead_of is None else bound.eq(instead_of)
-        here = unchanged & Attr("pk").exists() & Attr("revoked_at").not_exists()
         invite = self.find(token_sha256, now=now)
-        binding = Update(*_key(token_sha256), set={"bound_sha256": bound_sha256}, when=here)
         moved = Event(invite.tenant, now, EventKind.INVITE_MOVED, by="a visitor")
+        news = news_writes(page_taken_over(invite, now))
+        if invite.opened_at is None and invite.bound_sha256 is None:
+            if instead_of is None:
+                return self.open(token_sha256, bound_sha256, now=now)
+            return self._open_first(invite, bound_sha256, moved, *news, instead_of=instead_of, now=now)
+        here = _bound_to(instead_of) & Attr("pk").exists() & Attr("revoked_at").not_exists()
+        binding = Update(*_key(token_sha256), set={"bound_sha256": bound_sha256}, when=here)
         try:
             if instead_of is None:
                 self._table.update(binding)
             else:
-                news = news_writes(page_taken_over(invite, now))
                 self._table.transact(binding, self._timeline.write_of(moved), *news)
         except ConditionFailed:
             self.find(token_sha256, now=now)
             raise Conflict from None
         return self.find(token_sha256, now=now)
+
+    def _open_first(
+        self, invite: Invite, bound_sha256: str, event: Event, *news: Update | Put, instead_of: str | None, now: int
+    ) -> Invite:
+        """Opens a link that nobody has opened, and ends the former one: its reader has the mail, whatever SES reports.
+
+        Args:
+            instead_of: what the former link is bound to. Raises Conflict if it is bound to another browser.
+        """
+        token = invite.token_sha256
+        opening = Update(
+            *_key(token),
+            set={"opened_at": now, "bound_sha256": bound_sha256},
+            remove=("expires_at",),
+            when=Attr("opened_at").not_exists() & Attr("revoked_at").not_exists() & Attr("pk").exists(),
+        )
+        for _ in range(ATTEMPTS):
+            valid, prepared = self._pointers(invite.tenant)
+            former = self._former(token, valid, prepared)
+            if former is not None and former.bound_sha256 != instead_of:
+                raise Conflict
+            settling = _settling(invite, valid, now, when=_bound_to(instead_of)) if prepared == token else []
+            try:
+                self._table.transact(opening, self._timeline.write_of(event), *settling, *news)
+            except ConditionFailed:
+                invite = self.find(token, now=now)
+                if invite.opened_at is not None:
+                    return invite
+                continue
+            return replace(invite, opened_at=now, bound_sha256=bound_sha256)
+        raise Conflict
 
     def revoke(self, tenant: str, *, now: int, by: str) -> bool:
         """Revokes the tenant's links; False if there is none. Raises Conflict if one is issued at this moment."""
@@ -149,6 +180,10 @@ class Invites:
         except ConditionFailed:
             raise Conflict from None
         return True
+
+    def _former(self, token_sha256: str, valid: str | None, prepared: str | None) -> Invite | None:
+        """Returns the link that this one replaces once it is opened; None if it replaces none."""
+        return self._read(valid) if valid is not None and prepared == token_sha256 else None
 
     def _pointers(self, tenant: str) -> tuple[str | None, str | None]:
         """Returns the hashes of the valid and of the prepared invite; there is never a prepared one alone."""
@@ -191,6 +226,27 @@ def _unchanged(valid: str | None, prepared: str | None) -> ConditionBase:
     return condition
 
 
-def _revoked(token_sha256: str, now: int) -> Update:
+def _bound_to(browser_sha256: str | None) -> ConditionBase:
+    bound = Attr("bound_sha256")
+    return bound.not_exists() if browser_sha256 is None else bound.eq(browser_sha256)
+
+
+def _settling(invite: Invite, valid: str | None, now: int, *, when: ConditionBase | None = None) -> list[Update]:
+    """Returns the writes that make a prepared link the valid one, and end the one that was.
+
+    Args:
+        when: the condition on the one that was.
+    """
+    pointing = Update(
+        f"TENANT#{invite.tenant}",
+        "TENANT",
+        set={"invite": invite.token_sha256},
+        remove=("invite_next",),
+        when=_unchanged(valid, invite.token_sha256),
+    )
+    return [pointing, *([_revoked(valid, now, when=when)] if valid is not None else [])]
+
+
+def _revoked(token_sha256: str, now: int, *, when: ConditionBase | None = None) -> Update:
     expires_at = seconds(now + milliseconds(DEAD_INVITES_KEPT_FOR))
-    return Update(*_key(token_sha256), set={"revoked_at": now, "expires_at": expires_at})
+    return Update(*_key(token_sha256), set={"revoked_at": now, "expires_at": expires_at}, when=when)

@@ -2,8 +2,8 @@
 
 ========================  =====  ============================================================================
 ``/join/{token}``         GET    renders only, because mail scanners fetch links; redirects a bound browser to status
-``/join/{token}/open``    POST   binds this browser if none is bound, keeps the session awake
-``/join/{token}/continue``  POST  binds this browser instead of the other one
+``/join/{token}/open``    POST   binds this browser if none has the page, keeps the session awake
+``/join/{token}/continue``  POST  binds this browser instead of the one that has the page
 ``/join/{token}/status``  GET    the page of the bound browser; keeps the session awake
 ``/join/{token}/live``    GET    the same as JSON, for the script; keeps the session awake
 ``/join/{token}/code``    GET    the form that asks for the phone's number
@@ -95,26 +95,33 @@ class Landing:
         visitor = self._find_visitor(token)
         if visitor.bound:
             return self._redirect(visitor, "/status")
-        if visitor.invite.bound_sha256 is not None:
+        if visitor.taken:
             return self._render("elsewhere", visitor, moved=False)
         return self._render("opening", visitor, linked=self._services.sessions.get(visitor.tenant.id).linked)
 
     def open(self, token: str) -> Response:
-        """Binds this browser if no other one is bound."""
+        """Binds this browser if no other one has the page."""
         visitor = self._find_posting_visitor(token)
         if visitor.bound:
             self._keep_awake(visitor)
             return self._redirect(visitor, "/status")
-        secret = self._services.token()
-        invite = self._services.invites.open(sha256(token), sha256(secret), now=self._services.clock())
+        if visitor.taken:
+            return self._redirect(visitor, "")
+        secret, known_as = self._services.token(), visitor.holder_sha256
+        try:
+            invite = self._services.invites.open(
+                sha256(token), sha256(secret), known_as=known_as, now=self._services.clock()
+            )
+        except Conflict:
+            return self._redirect(visitor, "")
         if not secrets_match(invite.bound_sha256 or "", sha256(secret)):
             return self._redirect(visitor, "")
         return self._redirect_bound(visitor, secret)
 
     def continue_here(self, token: str) -> Response:
-        """Binds this browser instead of the one that is bound."""
+        """Binds this browser instead of the one that has the page."""
         visitor = self._find_posting_visitor(token)
-        secret, former = self._services.token(), visitor.invite.bound_sha256
+        secret, former = self._services.token(), visitor.holder_sha256
         try:
             self._services.invites.bind(sha256(token), sha256(secret), instead_of=former, now=self._services.clock())
         except Conflict:
@@ -201,7 +208,10 @@ class Landing:
         """Raises NotFound, after one read, for any token that is not a usable link's."""
         invite = self._services.invites.find(sha256(token), now=self._services.clock())
         tenant = self._services.tenants.get(invite.tenant)
-        return Visitor(token, invite, tenant, parse_cookies(self._pages.headers).get(cookie_name(invite), ""))
+        cookies = parse_cookies(self._pages.headers)
+        holder = self._services.invites.holder_of_page(invite)
+        holder_secret = cookies.get(cookie_name(holder), "") if holder is not None else ""
+        return Visitor(token, invite, tenant, cookies.get(cookie_name(invite), ""), holder, holder_secret)
 
     def _find_posting_visitor(self, token: str) -> Visitor:
         visitor = self._find_visitor(token)

@@ -13,12 +13,26 @@ class Visitor:
     Args:
         token: the link's.
         secret: of this browser's cookie; empty without one.
+        holder: the link whose browser has the page: this one, or the one that it will replace; None without any.
+        holder_secret: of this browser's cookie for that link.
     """
 
     token: str
     invite: Invite
     tenant: Tenant
     secret: str
+    holder: Invite | None = None
+    holder_secret: str = ""
+
+    @property
+    def holder_sha256(self) -> str | None:
+        """The hash that stands for the browser that has the page; None without any."""
+        return self.holder.bound_sha256 if self.holder is not None else None
+
+    @property
+    def taken(self) -> bool:
+        """True if another browser has the page, through this link or through the one that this one will replace."""
+        return self.holder_sha256 is not None and not secrets_match(sha256(self.holder_secret), self.holder_sha256)
 
     @property
     def bound(self) -> bool:

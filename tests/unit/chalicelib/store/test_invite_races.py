@@ -179,7 +179,7 @@ def test_a_link_that_expires_while_a_browser_is_bound_is_not_made_again(
     invites: Invites, issue: Callable[[str], None], racing: RacingTable
 ) -> None:
     issue("link")
-    racing.before_next("update", lambda: racing.delete("INVITE#link", "INVITE"))
+    racing.before_next("transact", lambda: racing.delete("INVITE#link", "INVITE"))
     with pytest.raises(NotFound):
         invites.bind("link", "browser", instead_of=None, now=NOW)
     assert racing.get("INVITE#link", "INVITE") is None
@@ -200,3 +200,38 @@ def test_a_link_is_not_issued_twice(invites: Invites, hotel: Tenant, issue: Call
     with pytest.raises(Conflict):
         invites.prepare(hotel.id, "link", now=NOW)
     assert invites.find("link", now=NOW).bound_sha256 == "browser"
+
+
+@pytest.mark.parametrize("former", ["bound", "settled", "revoked"])
+def test_a_further_link_is_no_way_past_a_browser_that_was_bound_meanwhile(
+    invites: Invites, hotel: Tenant, racing: RacingTable, timeline: Timeline, issue: Callable[[str], None], former: str
+) -> None:
+    issue("former")
+    further = invites.prepare(hotel.id, "further", now=NOW)
+    meanwhile: dict[str, Callable[[], object]] = {
+        "bound": lambda: invites.open("former", "laptop", now=NOW + 1),
+        "settled": lambda: invites.settle(further, now=NOW + 1),
+        "revoked": lambda: invites.revoke(hotel.id, now=NOW + 1, by=OPERATOR),
+    }
+    racing.before_next("transact", meanwhile[former])
+    if former == "settled":
+        assert invites.open("further", "phone", now=NOW + 2).bound_sha256 == "phone"
+        return
+    with pytest.raises(Conflict if former == "bound" else NotFound):
+        invites.open("further", "phone", now=NOW + 2)
+    assert "bound_sha256" not in (racing.get("INVITE#further", "INVITE") or {})
+    assert revoked(racing, "former") == (former == "revoked")
+
+
+def test_a_page_that_a_third_browser_took_meanwhile_is_not_taken_through_a_further_link(
+    invites: Invites, hotel: Tenant, racing: RacingTable, issue: Callable[[str], None]
+) -> None:
+    issue("former")
+    invites.open("former", "laptop", now=NOW)
+    invites.prepare(hotel.id, "further", now=NOW)
+    racing.before_next("transact", lambda: invites.bind("former", "tablet", instead_of="laptop", now=NOW + 1))
+    with pytest.raises(Conflict):
+        invites.bind("further", "phone", instead_of="laptop", now=NOW + 2)
+    assert invites.find("former", now=NOW).bound_sha256 == "tablet"
+    assert invites.bind("further", "phone", instead_of="tablet", now=NOW + 3).bound_sha256 == "phone"
+    assert revoked(racing, "former") and valid(invites, hotel) == "further"

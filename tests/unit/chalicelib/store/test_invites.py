@@ -49,6 +49,37 @@ def test_opening_a_link_settles_it_whatever_ses_reports_of_its_mail(
         invites.find("first", now=clock())
 
 
+def test_a_further_link_takes_a_page_over_only_where_it_says_so(
+    hotel: Tenant, clock: Clock, timeline: Timeline, invites: Invites
+) -> None:
+    issue(invites, hotel.id, "first", clock())
+    opened = invites.open("first", "laptop", now=clock())
+    further = invites.prepare(hotel.id, "second", now=clock())
+    assert invites.holder_of_page(further) == invites.holder_of_page(opened) == opened
+    for known_as in (None, "phone"):
+        with pytest.raises(Conflict):
+            invites.open("second", "phone", known_as=known_as, now=clock())
+    assert invites.find("first", now=clock()) == opened
+    taken = invites.bind("second", "phone", instead_of="laptop", now=clock())
+    assert (taken.opened_at, taken.bound_sha256) == (clock(), "phone")
+    assert invites.holder_of_page(taken) == taken == invites.find("second", now=clock())
+    with pytest.raises(NotFound):
+        invites.find("first", now=clock())
+    assert happened(timeline).count(EventKind.INVITE_OPENED) == happened(timeline).count(EventKind.INVITE_MOVED) == 1
+
+
+def test_the_browser_that_has_the_page_opens_a_further_link_as_its_own(
+    hotel: Tenant, clock: Clock, timeline: Timeline, invites: Invites
+) -> None:
+    issue(invites, hotel.id, "first", clock())
+    invites.open("first", "laptop", now=clock())
+    invites.prepare(hotel.id, "second", now=clock())
+    assert invites.open("second", "laptop again", known_as="laptop", now=clock()).bound_sha256 == "laptop again"
+    assert EventKind.INVITE_MOVED not in happened(timeline)
+    with pytest.raises(NotFound):
+        invites.find("first", now=clock())
+
+
 def test_revoking_ends_both_the_valid_link_and_the_prepared_one(hotel: Tenant, clock: Clock, invites: Invites) -> None:
     issue(invites, hotel.id, "first", clock())
     second = invites.prepare(hotel.id, "second", now=clock())

@@ -6,7 +6,7 @@ import pytest
 from chalicelib.aws.sqs import NoticeJob
 from chalicelib.model import EventKind, Problem
 from chalicelib.model.notices.kinds import NoticeKind
-from chalicelib.notifications import notices
+from chalicelib.notifications import invites, notices
 from chalicelib.rendering.languages import LANGUAGES, translator
 from chalicelib.tokens import sha256
 from chalicelib.web.landing_view import Screen
@@ -68,11 +68,46 @@ def test_a_page_that_another_browser_takes_over_is_recorded_and_its_owner_is_tol
     assert cast(FakeNoticeJobs, services.notice_jobs).sent
     notices.handle(services, NoticeJob(owners=(BAKERY,)))
     assert [(to, kind) for to, _, kind, _ in mailer.told] == [("inge@bakery.example", NoticeKind.PAGE_TAKEN_OVER)]
-    (_, _, link) = mailer.sent[-1]
-    assert coded.browser().post("/open", link.rpartition("/")[2]).status == 303
+    further = mailer.sent[-1][2].rpartition("/")[2]
+    assert coded.browser().post("/continue", further).status == 303
     assert thief.get("/live").status == 404  # the owner's new link has ended the one that was taken over
     notices.handle(services, NoticeJob(owners=(BAKERY,)))
     assert len(mailer.told) == 1
+
+
+def test_a_further_link_in_another_browser_asks_first_and_its_owner_is_told(coded: Lines) -> None:
+    services, mailer = coded.services, cast(FakeMailer, coded.services.mailer)
+    owner, thief, mailed = coded.browser().opened(), coded.browser(), list[str]()
+    invites.mail_further_link(services, services.tenants.get(BAKERY), mailed.append)
+    (further,) = mailed
+    asked = thief.get("", further)
+    assert f'action="/api/join/{further}/continue"' in asked.body
+    assert translator("en")("landing.elsewhere.title") in asked.body
+    for path in ("/open", "/pair", "/qr", "/again"):
+        thief.post(path, further)
+    for path in ("", "/status", "/live", "/code"):
+        assert not shows_qr(thief.get(path, further))
+    assert thief.jar == {}
+    assert shows_qr(owner.get("/status"))
+    assert thief.post("/continue", further).headers["Location"] == f"/api/join/{further}/status"
+    assert shows_qr(thief.get("/status", further))
+    assert owner.get("/live").status == 404
+    moved, *_ = services.timeline.latest(BAKERY)
+    assert (moved.kind, moved.by) == (EventKind.INVITE_MOVED, "a visitor")
+    assert cast(FakeNoticeJobs, services.notice_jobs).sent
+    notices.handle(services, NoticeJob(owners=(BAKERY,)))
+    assert [(to, kind) for to, _, kind, _ in mailer.told] == [("inge@bakery.example", NoticeKind.PAGE_TAKEN_OVER)]
+
+
+def test_the_owner_opens_a_further_link_in_the_same_browser_without_a_question(coded: Lines) -> None:
+    services, owner, mailed = coded.services, coded.browser().opened(), list[str]()
+    for _ in range(2):
+        invites.mail_further_link(services, services.tenants.get(BAKERY), mailed.append)
+        assert f'action="/api/join/{mailed[-1]}/open"' in owner.get("", mailed[-1]).body
+        assert owner.post("/open", mailed[-1]).headers["Location"] == f"/api/join/{mailed[-1]}/status"
+        assert shows_qr(owner.get("/status", mailed[-1]))
+    assert EventKind.INVITE_MOVED not in [event.kind for event in services.timeline.latest(BAKERY)]
+    assert cast(FakeNoticeJobs, services.notice_jobs).sent == []
 
 
 def test_a_page_that_is_taken_over_again_and_again_is_news_every_six_hours(coded: Lines) -> None:
