@@ -14,7 +14,7 @@ LANGUAGE_NAMES: Final[Mapping[str, str]] = {
     "en": "English",
     "de": "Deutsch",
     "es": "Español",
-    "pt": "Português",
+    "pt": "Português (Brasil)",
     "fr": "Français",
 }
 DEFAULT_LANGUAGE: Final = "en"

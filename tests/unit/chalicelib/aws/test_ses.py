@@ -21,7 +21,7 @@ from chalicelib.rendering.languages import LANGUAGES, format_instant, translator
 from chalicelib.rendering.notice_sentences import notice_name, notice_sentence
 from chalicelib.rendering.subjects import MAX_SUBJECT_LENGTH, subject_of
 from tests.unit.conftest import SESSION, a_tenant
-from wire import ProblemCode
+from wire import Phase, ProblemCode
 
 LINK = "https://lines.agency.example/api/join/" + "Zk3_-" * 8 + "abc"
 SENDER = "Answerline <mail@agency.example>"
@@ -457,6 +457,29 @@ def test_every_mail_reads_well_and_says_the_same_in_both_parts(language: str) ->
         assert [each for each in read if each != copied and each not in said.replace("\n", " ")] == [], name
         in_text, in_html = links(mail)
         assert in_text == in_html and (language == "operators" or in_text == {LINK}), name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("kind", "phase"),
+    [
+        (NoticeKind.DISCONNECTED, Phase.LOGGED_OUT),
+        (NoticeKind.PASSKEY, Phase.PASSKEY_REQUIRED),
+        (NoticeKind.CONFLICT, Phase.CONFLICT),
+        (NoticeKind.BLOCKED, Phase.BLOCKED),
+    ],
+)
+def test_a_mail_has_the_title_of_the_page_that_it_leads_to(kind: NoticeKind, phase: Phase, language: str) -> None:
+    post = Post()
+    mailer(post).notify_owner(replace(BAKERY, language=language), kind, Subject.NEWS, SINCE, LINK)
+    assert translator(language)(f"phase.{phase}.title") in Paragraphs(body(post.mail, "html")).found
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OPERATORS_NEWS if kind.problem])
+def test_operators_are_mailed_the_sentence_of_the_admins_page(kind: NoticeKind) -> None:
+    post = Post()
+    mailer(post).notify_operators("us@agency.example", [line(1, kind)], OVERVIEW)
+    assert translator("en")(f"admin.problem.{kind}.sentence") in body(post.mail, "plain")
 
 
 def test_the_direction_of_a_name_ends_with_the_name() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 import string
 
 import pytest
@@ -8,6 +9,11 @@ from infrastructure.checkout import REPOSITORY
 from wire import Phase, ProblemCode
 
 LOCALES = REPOSITORY / "chalice_app" / "chalicelib" / "rendering" / "locales"
+#: A space that the language does not have, or one that is missing.
+MISPLACED_SPACES = {
+    "de": r" [.,:;!?…]|\u00a0[:;!?]|[^\u00a0]…|  ",
+    "fr": r" [.,:;!?…»]|\u00a0[.,…]|« |«[^\u00a0]|[^\u00a0\d][:;!?»]|  ",
+}
 EVERY_LANGUAGE = pytest.mark.parametrize("language", LANGUAGES)
 
 
@@ -58,6 +64,19 @@ def test_no_text_is_empty_but_an_action_that_does_not_exist(language: str) -> No
 
 
 @EVERY_LANGUAGE
+def test_no_sentence_ends_with_a_name_which_may_end_with_a_full_stop(language: str) -> None:
+    """``{name}.`` would be read as *Miller & Co..*"""
+    assert [key for key, text in texts(language).items() if re.search(r"\{(name|sender)\}[.!?,;]*[.!?]", text)] == []
+
+
+@EVERY_LANGUAGE
+def test_spaces_stand_where_the_language_has_them(language: str) -> None:
+    """Before an ellipsis only in German; before other punctuation only in French, where the line must not break."""
+    shape = MISPLACED_SPACES.get(language, r" [.,:;!?…]|\u00a0[:;!?…]|  ")
+    assert [key for key, text in texts(language).items() if re.search(shape, text)] == []
+
+
+@EVERY_LANGUAGE
 def test_every_phase_and_problem_has_its_sentences(language: str) -> None:
     translate = translator(language)
     for phase in Phase:
@@ -68,6 +87,7 @@ def test_every_phase_and_problem_has_its_sentences(language: str) -> None:
         assert translate(f"problem.{problem}.sentence")
         assert len(translate(f"problem.{problem}.action")) < 30
         assert translate(f"admin.problem.{problem}.sentence")
+        assert 0 < len(translate(f"admin.problem.{problem}.name")) < 30
 
 
 def test_a_value_is_never_read_as_a_format_string() -> None:
