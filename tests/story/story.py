@@ -197,7 +197,7 @@ def _evaluate(phones: list[PhoneClient], replies: list[list[str]], messages_each
 
 def _count_introduced(client: Client, texts: list[str]) -> int:
     """Counts the contacts whose first reply begins with the introduction, if no other reply has it."""
-    sentence = f"An automatic assistant (AI) answers here for {client.name}."
+    sentence = f"For {client.name}, an automatic assistant (AI) answers here."
     begins = [text.startswith(f"{sentence} Write STOP to switch automatic answers off.\n\n") for text in texts]
     chats = [slice(first, first + QUESTIONS_OF_A_CONTACT) for first in range(0, len(texts), QUESTIONS_OF_A_CONTACT)]
     once = [begins[chat][0] and "".join(texts[chat]).count(sentence) == 1 for chat in chats]

@@ -30,7 +30,7 @@ from tests.unit.support.online_line import (
 )
 from wire import MessageKind
 
-INTRODUCTION = "An automatic assistant (AI) answers here for Bakery. Write STOP to switch automatic answers off.\n\n"
+INTRODUCTION = "For Bakery, an automatic assistant (AI) answers here. Write STOP to switch automatic answers off.\n\n"
 INTRODUCING = replace(UNCAPPED, introduction_off_reason="")
 DAY = 86_400
 

@@ -182,7 +182,7 @@ def test_a_new_tenant_introduces_itself_and_its_page_says_so(olga: Admin) -> Non
     assert "Introduces itself as an automatic assistant" in olga.browser.get(f"/admin/tenants/{tenant}").text
     form = olga.browser.get(f"/admin/tenants/{tenant}/edit")
     assert form.chosen("introduction") == "on"
-    assert "Hier antwortet ein automatischer Assistent (KI) für Hotel Alpenblick." in form.text
+    assert "Für Hotel Alpenblick antwortet hier ein automatischer Assistent (KI)." in form.text
 
 
 def test_the_introduction_is_switched_off_with_a_reason_that_is_kept(olga: Admin) -> None:
