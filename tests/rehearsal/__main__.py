@@ -1,5 +1,6 @@
 """`make rehearse`, and with `upgrade [COMMIT]` `make rehearse-upgrade [FROM=…]`: the last line is the verdict."""
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,13 +13,21 @@ from tests.rehearsal.upgrade import rehearse_upgrade
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns 0 if the rehearsal ended well and no error was found."""
-    with tempfile.TemporaryDirectory(prefix="answerline-rehearsal-") as directory:
-        verdict: UpgradeVerdict | Verdict
+    """Returns 0 if the rehearsal ended well and no error was found; its data and logs stay if it did not."""
+    directory = Path(tempfile.mkdtemp(prefix="answerline-rehearsal-"))
+    verdict: UpgradeVerdict | Verdict
+    try:
         if arguments[:1] == ["upgrade"]:
-            verdict = rehearse_upgrade(Path(directory), _say, *arguments[1:2])
+            verdict = rehearse_upgrade(directory, _say, *arguments[1:2])
         else:
-            verdict = rehearse(Path(directory), _say)
+            verdict = rehearse(directory, _say)
+    except BaseException:
+        _say(f"data and logs: {directory}")
+        raise
+    if verdict.ended_well:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        _say(f"data and logs: {directory}")
     print("\nnot as on AWS:")
     for kind, reason in NOTHING_IS_MADE.items():
         print(f"  {kind} is accepted and not created: {reason}.")
