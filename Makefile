@@ -8,6 +8,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # As Lambda finds the application's packages, and the runner the wire.
 export PYTHONPATH := .:chalice_app:chalice_app/vendor
+# The order of a set is part of a history: the seed alone is to bring it back.
+export PYTHONHASHSEED := 0
 PACKAGES := chalice_app runner infrastructure tests
 FILE ?=
 

@@ -165,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
                 return None
             acts: dict[str, Callable[[], Any]] = {
                 "text": lambda: side.turns.store_text(turn, ("one", "two"), self.now),
-                "fold": lambda: side.turns.fold_in(turn, waiting, self.now) if waiting else None,
+                "fold": lambda: side.turns.fold_in(chat, turn, waiting, self.now) if waiting else None,
                 "think again": lambda: side.turns.reclaim(turn, self.now),
                 "again": lambda: side.turns.request_check(turn, 1),
                 "discard": lambda: side.turns.discard(turn, "test", self.now),

@@ -161,7 +161,7 @@ def _carry_out(
             bell.ring(services, turn)
             return outcome
         case FoldIn(turn, batch, call):
-            folded = turns.fold_in(turn, batch, now, call=call)
+            folded = turns.fold_in(view.chat, turn, batch, now, call=call)
             if folded is None:
                 return decide_again(turn_changed=True)
             return _call(services, view, folded, batch) if call else decide_again(turn=folded)

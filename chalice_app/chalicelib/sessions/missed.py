@@ -65,7 +65,7 @@ def answer_missed(services: Services, tenant: Tenant, now: int) -> int:
     chosen = sorted(found, key=lambda each: (each[1].sent_at, each[1].at))[-REOPENED_AT_ONCE:]
     if not chosen or not services.sessions.answer_missed(session, min(message.sent_at for _, message, _ in chosen)):
         return 0
-    chats = {chat.id for _, _, chat in chosen}
+    chats = tuple(dict.fromkeys(chat.id for _, _, chat in chosen))
     for each in chats:
         request_check(services, tenant.id, each, delay_seconds=DEBOUNCE.total_seconds())
     reopened = sum(_reopen(services, session, each[0], index) for index, each in enumerate(chosen))

@@ -49,7 +49,8 @@ class AnswerPromises:
                 self._dated_anew.add(key)
         if before is None or after is None:
             return
-        if key[1].startswith("MESSAGE#") and before["at"] != after["at"]:
+        reopened = before.get("skipped") == SkipReason.DISCONNECTED != after.get("skipped")
+        if key[1].startswith("MESSAGE#") and (reopened or before["at"] != after["at"]):
             self._dated_anew.add(key)
         if key[1] == "CHAT" and after.get("takeover_until") != before.get("takeover_until"):
             self._taken_over_at[key[0]] = self.world.loop.time()

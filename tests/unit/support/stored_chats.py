@@ -90,7 +90,7 @@ class StoredChats:
         ready = self._ready(4)
         chat, late = self._hand_in(self._message(4, "And tomorrow?"))
         first = self._chats.read_recent(chat, depth=5, now=self.now).messages[0]
-        again = self._turns.fold_in(ready, (first, late), self.now)
+        again = self._turns.fold_in(chat, ready, (first, late), self.now)
         assert again is not None
         self._turns.store_text(again, ("Yes, both days.",), self.now)
         self._runners.ring(runner, TurnToTake(again.id, self._tenant, again.chat, again.revision))

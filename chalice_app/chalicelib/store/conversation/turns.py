@@ -24,6 +24,7 @@ from chalicelib.model.conversation import LAST_TURNS, first_turn
 from chalicelib.model.fixed_sentences import FixedSentence
 from chalicelib.store.conversation.items import chat_key, turn_item, turn_or_rest_from
 from chalicelib.store.conversation.open_turns import OpenTurns
+from chalicelib.store.conversation.turn_fences import nothing_answered_since, nothing_changed_since, unsent
 from chalicelib.store.fleet import waiting_index
 from chalicelib.store.table import Attr, Check, ConditionBase, ConditionFailed, Item, Put, Update
 
@@ -83,14 +84,13 @@ class Turns(OpenTurns):
 
     def _open(self, chat: Chat, turn: Turn, changes: dict[str, Any], *, retention_days: int, now: int) -> Turn | None:
         quiet = Attr("takeover_until").not_exists() | Attr("takeover_until").lte(now)
-        unchanged = Attr("changes").eq(chat.changes) if chat.changes else Attr("changes").not_exists()
         here = Attr("open_turn").not_exists() & Attr("pk").exists()
         last_turns = (*(each for each in chat.last_turns if each != turn.id), turn.id)[-LAST_TURNS:]
         opening = Update(
             chat_key(chat.tenant, chat.id),
             "CHAT",
             set={"open_turn": turn.id, "again": None, "last_turns": last_turns, **changes},
-            when=here & quiet & unchanged & _nothing_answered_since(chat),
+            when=here & quiet & nothing_changed_since(chat) & nothing_answered_since(chat),
         )
         try:
             listed = {"open_turns": "OPEN", **waiting_index.turn_of(turn.tenant, turn.created_at)}
@@ -122,7 +122,7 @@ class Turns(OpenTurns):
             chat_key(chat.tenant, chat.id),
             "CHAT",
             set={"answered_to": turn.at, **muted},
-            when=Attr("open_turn").not_exists() & Attr("pk").exists() & _nothing_answered_since(chat),
+            when=Attr("open_turn").not_exists() & Attr("pk").exists() & nothing_answered_since(chat),
         )
         try:
             self._table.transact(closing, Put(turn_item(turn, retention_days, now)))
@@ -130,18 +130,28 @@ class Turns(OpenTurns):
             return False
         return True
 
-    def fold_in(self, turn: Turn, waiting: tuple[StoredMessage, ...], now: int, *, call: bool = True) -> Turn | None:
-        """Freezes the batch of the open turn again. None if a part may be sent already, or if the turn changed.
+    def fold_in(
+        self, chat: Chat, turn: Turn, waiting: tuple[StoredMessage, ...], now: int, *, call: bool = True
+    ) -> Turn | None:
+        """Freezes the batch of the open turn again.
+
+        None if a part may be sent already, if the turn changed, or if a message was edited or deleted since the chat
+        was read.
 
         Args:
             call: claims the turn for a model call; else it is due at once.
         """
-        frozen = refreeze(turn, waiting, now)
-        changes = {name: getattr(frozen, name) for name in _FROZEN}
-        changes |= {**_WITHOUT_TEXT, "versions": frozen.versions or None}
-        changes |= {"called_at": now} if call else {"due_at": now}
-        when = _unsent() & Attr("revision").eq(turn.revision)
-        return self._change(turn, changes, when, add={"calls": 1} if call else {})
+        counted = {"calls": turn.calls + 1, "called_at": now} if call else {"due_at": now}
+        frozen = replace(refreeze(turn, waiting, now), **counted)
+        changes = {name: getattr(frozen, name) for name in (*_FROZEN, "called_at")}
+        changes |= {**_WITHOUT_TEXT, "versions": frozen.versions or None, "called_at": frozen.called_at or None}
+        as_read = Check(chat_key(chat.tenant, chat.id), "CHAT", when=Attr("pk").exists() & nothing_changed_since(chat))
+        when = unsent() & Attr("revision").eq(turn.revision)
+        try:
+            self._table.transact(as_read, Update(*_key(turn), set=changes, add={"calls": int(call)}, when=when))
+        except ConditionFailed:
+            return None
+        return frozen
 
     def withdraw(self, turn: Turn, now: int) -> bool:
         """Withdraws the text of a turn, or the call that makes it, because a message of its batch was changed.
@@ -150,7 +160,7 @@ class Turns(OpenTurns):
         """
         again = {"state": TurnState.THINKING, "revision": turn.revision + 1, "due_at": now}
         changes = {**_WITHOUT_TEXT, **again}
-        return self._change(turn, changes, _unsent() & Attr("revision").eq(turn.revision)) is not None
+        return self._change(turn, changes, unsent() & Attr("revision").eq(turn.revision)) is not None
 
     def reclaim(self, turn: Turn, now: int) -> Turn | None:
         """Claims an overdue or waiting turn for one more model call, which counts unless it is given back."""
@@ -209,7 +219,7 @@ class Turns(OpenTurns):
     def discard(self, turn: Turn, reason: str, now: int) -> bool:
         """Discards a turn that no runner took, with its text, and closes it. False if one did."""
         changes = {**_DISCARDED, "reason": reason, "parts": None, "markdown": None}
-        return self._end(turn, changes, _unsent() | Attr("state").eq(TurnState.DISCARDED))
+        return self._end(turn, changes, unsent() | Attr("state").eq(TurnState.DISCARDED))
 
     def abandon(self, turn: Turn, reason: SkipReason) -> bool:
         """Discards the turn and closes it, also if a runner took it, because no runner may send it any more."""
@@ -306,15 +316,3 @@ class Turns(OpenTurns):
 
 def _key(turn: Turn) -> tuple[str, str]:
     return chat_key(turn.tenant, turn.chat), f"TURN#{turn.id}"
-
-
-def _nothing_answered_since(chat: Chat) -> ConditionBase:
-    """Holds while no turn ended since the chat was read: the messages that waited then may have their answer."""
-    answered_to = Attr("answered_to")
-    return answered_to.eq(chat.answered_to) if chat.answered_to else answered_to.not_exists()
-
-
-def _unsent() -> ConditionBase:
-    """Holds for a turn of which no runner may have sent a part; not for a state that a later release wrote."""
-    state = Attr("state")
-    return state.eq(TurnState.THINKING) | state.eq(TurnState.READY) | state.eq(TurnState.WAITING)

@@ -194,7 +194,7 @@ def test_every_kind_of_message_has_its_reason_when_it_carries_no_text() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda turns, turn, waiting, now: turns.fold_in(turn, waiting, now),
+        lambda turns, turn, waiting, now: turns.fold_in(Chat(turn.tenant, turn.chat), turn, waiting, now),
         lambda turns, turn, waiting, now: turns.reclaim(turn, now),
         lambda turns, turn, waiting, now: turns.store_text(turn, ("text",), now),
         lambda turns, turn, waiting, now: turns.postpone(turn, TurnState.THINKING, due_at=1, attempts=1, reason=""),

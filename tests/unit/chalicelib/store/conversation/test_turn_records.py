@@ -47,6 +47,27 @@ def test_a_turn_is_opened_over_the_chat_as_it_was_read(
     assert ((table.get(KEY, "CHAT") or {}).get("open_turn") == (turn.id if turn else chat.get("open_turn"))) is True
 
 
+@pytest.mark.parametrize(
+    ("stored_changes", "seen_changes", "folds"), [(0, 0, True), (2, 2, True), (2, 1, False), (1, 0, False)]
+)
+def test_a_batch_is_frozen_again_over_the_chat_as_it_was_read(
+    table: RacingTable, turns: Turns, stored_changes: int, seen_changes: int, folds: bool
+) -> None:
+    """Whoever changes a message finds it in the frozen batch, or the batch is not frozen."""
+    turn = stored(table, TurnState.READY, parts=("Yes.",))
+    table.update(Update(KEY, "CHAT", set={"changes": stored_changes or None}))
+    before = item(table)
+    folded = turns.fold_in(replace(CHAT, changes=seen_changes), turn, (a_message(), a_message(2)), NOW)
+    assert (folded is not None) is folds is (item(table) != before)
+    assert folded is None or folded == turns.get(CHAT.tenant, CHAT.id, TURN.id)
+
+
+def test_no_batch_is_frozen_again_in_a_chat_that_expired(table: RacingTable, turns: Turns) -> None:
+    turn = stored(table, TurnState.READY, parts=("Yes.",))
+    table.delete(KEY, "CHAT")
+    assert turns.fold_in(CHAT, turn, (a_message(), a_message(2)), NOW) is None
+
+
 def test_a_turn_is_opened_once_for_a_batch_even_after_its_end(table: RacingTable, turns: Turns) -> None:
     free_chat(table)
     turn = opened(turns)
@@ -162,13 +183,13 @@ def test_a_batch_that_is_frozen_again_claims_a_call_or_is_due_at_once(
 ) -> None:
     turn = stored(table, TurnState.READY, parts=("Yes.",))
     edited = replace(a_message(2), version=2)
-    assert turns.fold_in(turn, (a_message(), edited), NOW, call=call)
+    assert turns.fold_in(CHAT, turn, (a_message(), edited), NOW, call=call)
     after = item(table)
     assert after["calls"] == TURN.calls + call
     assert ("called_at" in after, after["due_at"] == NOW) == (call, not call)
     assert after["versions"] == [0, 2] and "parts" not in after
     again = turns.get(CHAT.tenant, CHAT.id, TURN.id)
-    assert again is not None and turns.fold_in(again, (a_message(),), NOW)
+    assert again is not None and turns.fold_in(CHAT, again, (a_message(),), NOW)
     assert "versions" not in item(table)
 
 

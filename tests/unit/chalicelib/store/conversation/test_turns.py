@@ -9,7 +9,7 @@ from chalicelib.model import SkipReason, Turn, TurnState
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.table import Update
 from tests.unit.support.racing_table import RacingTable
-from tests.unit.support.stored_turn import EPOCH, KEY, NOW, RUNNER, TURN, a_message, item, stored, table, turns
+from tests.unit.support.stored_turn import CHAT, EPOCH, KEY, NOW, RUNNER, TURN, a_message, item, stored, table, turns
 
 __all__ = ["table", "turns"]
 
@@ -24,7 +24,7 @@ WRITES: dict[str, tuple[Callable[[Turns, Turn], object], set[TurnState]]] = {
         {TurnState.THINKING},
     ),
     "withdraw": (lambda turns, turn: turns.withdraw(turn, NOW), UNSENT),
-    "fold in": (lambda turns, turn: turns.fold_in(turn, (a_message(), a_message(2)), NOW), UNSENT),
+    "fold in": (lambda turns, turn: turns.fold_in(CHAT, turn, (a_message(), a_message(2)), NOW), UNSENT),
     "take": (lambda turns, turn: turns.take(turn, RUNNER, EPOCH, NOW), {TurnState.READY, TurnState.SENDING}),
 }
 
