@@ -50,7 +50,7 @@ def test_older_entries_are_on_pages_of_their_own_each_once(olga: Admin, clock: C
     while True:
         page = olga.browser.get(link)
         seen += entries(page.html)
-        assert "The newest" in page.text
+        assert "The newest" in page.text and "2026-09-21 " in page.text, "an audit names the instant"
         links = OLDER.findall(page.html)
         if not links:
             break

@@ -160,6 +160,28 @@ def test_a_new_tenant_is_shown_and_found_before_the_list_is_made_again(
     )
 
 
+def test_a_tenant_that_was_edited_is_found_by_its_new_name_alone_and_once(
+    olga: Admin, services: Services, clock: Clock
+) -> None:
+    a_fleet(services, clock, 2 * PAGE_ROWS)
+    olga.signed_in()
+    olga.edit("fleet00070", name="Client 00070 & Sons")
+    assert rows(olga, "/admin?q=00070") == ["00070"] and "1 found" in olga.browser.get("/admin?q=00070").text
+    olga.edit("fleet00070", name="Zum Adler")
+    assert rows(olga, "/admin?q=client+00070") == [] and rows(olga, "/admin?q=adler") == ["00070"]
+
+
+def test_a_tenant_that_the_list_missed_when_it_was_made_is_shown(olga: Admin, services: Services, clock: Clock) -> None:
+    """The directory lags behind, and the loop works for most of a minute on what it read at first."""
+    a_fleet(services, clock, 2 * PAGE_ROWS)
+    olga.signed_in()
+    read = health_report.read(services)
+    new = olga.create(name="Zum Adler")
+    clock.pass_seconds(45)
+    line_list.record(services, read, clock())
+    assert new in rows(olga, "/admin") and rows(olga, "/admin?q=adler") == [new]
+
+
 def test_a_search_has_pages_and_keeps_its_words(olga: Admin, services: Services, clock: Clock) -> None:
     a_fleet(services, clock, 3 * PAGE_ROWS)
     olga.signed_in()
