@@ -27,7 +27,7 @@ def words(text: str) -> str:
 
 #: What a contact reads before the first reply; written down here once more, so that no fault of the code hides itself.
 INTRODUCTION = re.compile(
-    r"An automatic assistant \(AI\) answers here for (tenant\d{5})\. Write STOP to switch automatic answers off\.\n\n"
+    r"For (tenant\d{5}), an automatic assistant \(AI\) answers here\. Write STOP to switch automatic answers off\.\n\n"
 )
 
 

@@ -14,7 +14,7 @@ Item = dict[str, Any]
 
 REPEATED_AFTER_MS = 30 * 24 * 3_600_000
 #: A sentence that is nowhere but in the introduction.
-SENTENCE = "An automatic assistant"
+SENTENCE = "an automatic assistant (AI) answers"
 
 
 class Introductions:
