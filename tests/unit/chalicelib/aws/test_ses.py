@@ -269,6 +269,7 @@ def test_only_the_mail_about_a_passkey_says_how_to_remove_it_on_each_kind_of_pho
 def test_the_button_that_the_steps_name_is_the_one_of_the_page(language: str) -> None:
     translate = translator(language)
     assert translate("landing.passkey.button") in translate("mail.passkey.step_again")
+    assert translate("landing.elsewhere.button") in translate("mail.page_taken_over.how")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
