@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from chalicelib.errors import NotFound, Unreadable
 from chalicelib.model.notices.digest import DigestLine
-from chalicelib.model.notices.notice import NoticeLine
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.notifications import webhook
 from chalicelib.tokens import sha256
 
@@ -58,3 +60,15 @@ def channels(services: "Services") -> Mapping[str, Channel]:
     }
     url = services.webhook_url()
     return {**found, "webhook": WebhookChannel(services, url)} if url else found
+
+
+def notice_line(services: "Services", tenant: str, kind: NoticeKind, subject: Subject, since: int) -> NoticeLine:
+    """Returns a line of the mail: client, kind and link, and nothing that a contact wrote.
+
+    A tenant that cannot be read stands there by its id: the others' news does not wait for it.
+    """
+    try:
+        name = services.tenants.get(tenant).name
+    except (NotFound, Unreadable):
+        name = tenant
+    return NoticeLine(name, kind, subject, since, f"{services.base_url()}/admin/tenants/{tenant}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.errors import AnswerlineError, NotFound
+from chalicelib.errors import AnswerlineError, NotFound, Unreadable
 from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import Recipient
 from chalicelib.model.notices.notice import (
@@ -17,9 +17,9 @@ from chalicelib.model.notices.notice import (
     retry_at,
     with_former_mail,
 )
-from chalicelib.notifications.channels import Channel, channels
+from chalicelib.notifications.channels import Channel, channels, notice_line
 from chalicelib.notifications.owed_notices import log_failure, owe, send_owed
-from chalicelib.notifications.owner_notices import PAUSED_LOOKED_AT_AFTER, is_known
+from chalicelib.notifications.owner_notices import LOOKED_AT_AFTER
 from chalicelib.store.notifications.batches import Batch, BatchLine, Held, Owed
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
     now = services.clock()
     for candidate in services.notices.due(Recipient.OPERATORS, due_before=now, limit=LINES_OF_A_PARTITION):
         notice = services.notices.get(candidate.tenant, candidate.recipient, candidate.kind)
-        if notice is None or notice.due_at is None or notice.due_at > now or not is_known(notice):
+        if notice is None or notice.due_at is None or notice.due_at > now:
             continue
         if notice.heard_at is None:
             notice = with_former_mail(notice, services.notices.last_sent_by_former_release(notice))
@@ -75,12 +75,12 @@ def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
 
 
 def _kept_back_until(services: "Services", notice: Notice, now: int) -> int:
-    """Returns until when operators do not hear of it: while they have paused the line."""
+    """Returns until when operators do not hear of it: while they have paused the line, or it cannot be read."""
     try:
-        paused = services.tenants.get(notice.tenant).paused
-    except NotFound:
-        paused = True
-    return now + milliseconds(PAUSED_LOOKED_AT_AFTER) if paused else now
+        waits = services.tenants.get(notice.tenant).paused
+    except (NotFound, Unreadable):
+        waits = True
+    return now + milliseconds(LOOKED_AT_AFTER) if waits else now
 
 
 def _send(
@@ -126,12 +126,5 @@ def _record_sent(services: "Services", line: BatchLine, at: int) -> None:
         services.notices.record_sent(replace(notice, revision=line.revision), line.subject, at)
 
 
-def _lines(services: "Services", batch: Batch) -> tuple[NoticeLine, ...]:
-    """Returns the lines of the mail: client, kind and link, and nothing that a contact wrote."""
-    tenants = f"{services.base_url()}/admin/tenants"
-    return tuple(
-        NoticeLine(
-            services.tenants.get(line.tenant).name, line.kind, line.subject, line.since, f"{tenants}/{line.tenant}"
-        )
-        for line in batch.lines
-    )
+def _lines(services: "Services", batch: Batch) -> list[NoticeLine]:
+    return [notice_line(services, each.tenant, each.kind, each.subject, each.since) for each in batch.lines]

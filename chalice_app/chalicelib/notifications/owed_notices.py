@@ -18,7 +18,7 @@ from chalicelib.model.notices.notice import (
     Subject,
     retry_at,
 )
-from chalicelib.notifications.channels import Channel
+from chalicelib.notifications.channels import Channel, notice_line
 from chalicelib.store.notifications.batches import BatchLine, Held, Owed, OwedLine
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def _payable(services: "Services", owed: Owed) -> tuple[list[NoticeLine], list[O
             continue
         if notice.state is (NewsState.OVER if knows else NewsState.OPEN):
             subject = Subject.ALL_CLEAR if knows else Subject.NEWS
-            link = f"{services.base_url()}/admin/tenants/{line.tenant}"
-            name = services.tenants.get(line.tenant).name
-            lines.append(NoticeLine(name, line.kind, subject, notice.since, link))
+            lines.append(notice_line(services, line.tenant, line.kind, subject, notice.since))
         else:
             waiting.append(line)
     return lines, waiting

@@ -5,46 +5,50 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.errors import AnswerlineError, NotFound, PermanentError
+from chalicelib.errors import AnswerlineError, NotFound, PermanentError, Unreadable
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Session, Tenant, milliseconds
 from chalicelib.model.notices.kinds import EVENTS, NoticeKind, Recipient
 from chalicelib.model.notices.notice import (
     ALARMED_AT_ATTEMPT,
     MAX_ATTEMPTS,
-    NewsState,
     Notice,
     earliest,
     next_step,
     with_former_mail,
 )
 from chalicelib.notifications import invites
+from chalicelib.reconcilers.error_isolation import ErrorIsolation
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
 
-#: A notice of a paused tenant is looked at again after this.
-PAUSED_LOOKED_AT_AFTER: Final = timedelta(minutes=15)
+#: A notice of a tenant that is paused, or that cannot be read, is looked at again after this.
+LOOKED_AT_AFTER: Final = timedelta(minutes=15)
 
 
 def send_due(services: "Services", tenant_id: str) -> bool:
-    """Sends the owner's notices that are due, until a mail cannot be sent; False then."""
+    """Sends the owner's notices that are due, until a mail cannot be sent; False then.
+
+    Those of a tenant whose records cannot be read wait, and leave their place to the notices of others.
+    """
+    now = services.clock()
+    notices = services.notices.of_tenant(tenant_id, Recipient.OWNER)
+    due = [notice for notice in notices if notice.due_at is not None and notice.due_at <= now and notice.is_known]
     try:
         tenant, session = services.tenants.get(tenant_id), services.sessions.get(tenant_id)
-    except NotFound:
+    except (NotFound, Unreadable):
+        for notice in due:
+            services.notices.postpone(notice, now + milliseconds(LOOKED_AT_AFTER), now)
         return True
-    return all(
-        _send(services, tenant, session, notice)
-        for notice in services.notices.of_tenant(tenant_id, Recipient.OWNER)
-        if notice.due_at is not None and notice.due_at <= services.clock() and is_known(notice)
-    )
-
-
-def is_known(notice: Notice) -> bool:
-    """Returns whether this release can send it; the one that wrote it sends it otherwise."""
-    return notice.kind is not NoticeKind.UNKNOWN and notice.state is not NewsState.UNKNOWN
+    isolation, taken = ErrorIsolation(), True
+    for notice in due:
+        if taken:
+            taken = isolation.run(f"{tenant_id} {notice.kind}", _send, services, tenant, session, notice) is not False
+    isolation.finish()
+    return taken
 
 
 def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice) -> bool:
@@ -84,6 +88,9 @@ def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice
     except AnswerlineError as error:
         _record_failure(services, claimed, error)
         return False
+    except Exception:  # an error of ours keeps this notice from being sent, and no other one
+        services.notices.record_failure(claimed, services.clock())
+        raise
     services.notices.record_sent(claimed, step.subject, services.clock())
     return True
 
@@ -91,7 +98,7 @@ def _send(services: "Services", tenant: Tenant, session: Session, notice: Notice
 def _kept_back_until(tenant: Tenant, session: Session, now: int) -> int:
     """Returns until when the owner gets no mail: while the line is paused, or the page is open and shows the same."""
     if tenant.paused:
-        return now + milliseconds(PAUSED_LOOKED_AT_AFTER)
+        return now + milliseconds(LOOKED_AT_AFTER)
     return session.owner_until
 
 

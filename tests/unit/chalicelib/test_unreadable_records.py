@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from chalicelib.errors import NotFound
+from chalicelib.aws.sqs import NoticeJob
+from chalicelib.errors import NotFound, TransientError
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Problem, SkipReason, TurnState
 from chalicelib.model.notices.kinds import Recipient
+from chalicelib.notifications import notices, operator_notices
 from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.sessions import lifecycle, reports
 from chalicelib.store.conversation.unanswered import UnansweredMessage
@@ -17,7 +19,7 @@ from chalicelib.store.expressions import Item
 from chalicelib.store.table import Update
 from chalicelib.web import console
 from chalicelib.wiring import Services
-from tests.unit.conftest import ASSISTANT, Clock, a_tenant
+from tests.unit.conftest import ASSISTANT, Clock, FakeMailer, a_tenant
 from tests.unit.support.admin_browser import Admin
 from tests.unit.support.online_line import CHAT, T, check, hand_in, jobs, llm, message, open_turn
 from wire import MessageKind, Phase, ProblemCode, SessionReport
@@ -379,3 +381,129 @@ def test_notices_beside_one_that_cannot_be_read_are_due(damaged: Services, clock
     damage(damaged, (f"TENANT#{BAD}", "NOTICE#operators#out_of_credit"), {name: [SECRET]})
     due = damaged.notices.due(Recipient.OPERATORS, due_before=clock(), limit=9)
     assert [each.tenant for each in due] == [GOOD]
+
+
+# -- notices -----------------------------------------------------------------------------------------------------------
+
+EVERYTHING = NoticeJob(operators=True, all_owners=True)
+OPERATORS_BATCH, DIGEST = ("NOTICES", "OPERATORS"), ("NOTICES", "DIGEST")
+NOTICE_CASES: list[tuple[tuple[str, str], dict[Any, Any]]] = [
+    *(
+        ((f"TENANT#{BAD}", f"NOTICE#{recipient}#out_of_credit"), {name: SECRET + "!"})
+        for recipient in ("operators", "owner")
+        for name in ("since", "attempts", "claimed_until", "told_at", "reminders")
+    ),
+    *(
+        ((f"TENANT#{BAD}", f"NOTICE#{recipient}#out_of_credit"), {"tenant": [SECRET]})
+        for recipient in ("operators", "owner")
+    ),
+    *((OPERATORS_BATCH, {"batch": value}) for value in (SECRET, [SECRET], {"at": 1}, {"lines": [SECRET]})),
+    (OPERATORS_BATCH, {"batch": {"at": 1, "lines": [{"tenant": BAD}], "left": [], "begun": True}}),
+    *((OPERATORS_BATCH, {"owed": value}) for value in (SECRET, [SECRET], {"mail:x": SECRET}, {"mail:x": {"lines": 1}})),
+    (OPERATORS_BATCH, {"failures": SECRET + "!"}),
+    (DIGEST, {"failures": SECRET + "!"}),
+    *(
+        (key, {name: value})
+        for key, name in ((OPERATORS_BATCH, "next_at"), (DIGEST, "not_before"))
+        for value in (SECRET, 10**17)
+    ),
+    *((OPERATORS_BATCH, {"claimed_until": value, "claim": "nobody"}) for value in (SECRET, 10**17)),
+    ((f"TENANT#{BAD}", "TOLD#out_of_credit"), {"told_at": SECRET + "!"}),
+    ((f"TENANT#{BAD}", "TOLD#out_of_credit-owner"), {"told_at": [SECRET]}),
+]
+
+
+def minutes_pass(services: Services, clock: Clock, minutes: int) -> None:
+    for _ in range(minutes):
+        notices.handle(services, EVERYTHING)
+        clock.pass_seconds(60)
+
+
+def told(services: Services) -> set[tuple[str, str]]:
+    """Returns who was mailed news of the tenant that can be read, and what."""
+    return {(to, subject) for to, name, _, subject in cast(FakeMailer, services.mailer).told if name == "good"}
+
+
+@pytest.mark.parametrize(("key", "changes"), [*TENANT_CASES, *NOTICE_CASES], ids=str)
+def test_the_others_have_mail_although_a_record_of_one_cannot_be_read(
+    line: Services, clock: Clock, caplog: pytest.LogCaptureFixture, key: tuple[str, str], changes: dict[Any, Any]
+) -> None:
+    good = a_tenant(GOOD, name="good", owner_email="good@example.com", created_at=0)
+    line.tenants.create(good, ASSISTANT, by="operator@example.com")
+    for tenant in (BAD, GOOD):
+        line.tenants.set_assistant_problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+    damage(line, key, changes)
+    caplog.clear()
+    minutes_pass(line, clock, 4)
+    assert told(line) >= {("operators@example.com", "news"), ("good@example.com", "news")}
+    clock.pass_seconds(4 * 24 * 3600)
+    minutes_pass(line, clock, 4)
+    assert ("operators@example.com", "digest") in told(line)
+    logged = [record for record in caplog.records if record.msg == LogEvent.RECORD_UNREADABLE]
+    damaged_claim = bool({"next_at", "not_before", "claimed_until"} & changes.keys()) and key[0] == "NOTICES"
+    assert (logged or damaged_claim) and not any(SECRET in str(vars(each)) for each in caplog.records)
+    assert len(cast(FakeMailer, line.mailer).told) < 9, "nobody hears twice"
+
+
+@pytest.mark.parametrize("item", ["TENANT", "SESSION", "NOTICE#owner#out_of_credit", "NOTICE#operators#out_of_credit"])
+def test_notices_that_cannot_be_sent_leave_their_place_to_those_behind_them(
+    services: Services, clock: Clock, item: str
+) -> None:
+    changes = {"TENANT": {"name": None}}.get(item, {"since": SECRET + "!"})
+    bad = [f"tenant{number:04d}" for number in range(20)]
+    for tenant in (*bad, "zzlast0001"):
+        services.tenants.create(
+            a_tenant(tenant, name=tenant, owner_email=f"{tenant}@example.com"), ASSISTANT, by="operator@example.com"
+        )
+        services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+        clock.pass_seconds(1)
+    for tenant in bad:
+        damage(services, (f"TENANT#{tenant}", item), changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notices, "OWNERS_AT_ONCE", 1)
+        patch.setattr(operator_notices, "LINES_OF_A_PARTITION", 1)
+        minutes_pass(services, clock, 14)
+    assert {to for to, name, _, _ in cast(FakeMailer, services.mailer).told if name == "zzlast0001"} == {
+        "operators@example.com",
+        "zzlast0001@example.com",
+    }
+    for tenant in bad:  # a person mends them, and nothing was lost
+        damage(services, (f"TENANT#{tenant}", item), {"name": tenant, "since": 1})
+    minutes_pass(services, clock, 40)
+    assert {f"{tenant}@example.com" for tenant in bad} <= {to for _, to, _ in cast(FakeMailer, services.mailer).sent}
+    assert set(bad) <= {
+        name for to, name, _, _ in cast(FakeMailer, services.mailer).told if to == "operators@example.com"
+    }
+
+
+@pytest.mark.parametrize("changes", [{"kind": "of a later release"}, {"state": "of a later release"}], ids=str)
+def test_a_notice_of_a_later_release_waits_for_it_and_leaves_its_place(
+    services: Services, clock: Clock, changes: dict[str, str]
+) -> None:
+    for tenant in (BAD, GOOD):
+        services.tenants.create(a_tenant(tenant, name=tenant), ASSISTANT, by="operator@example.com")
+        services.tenants.set_assistant_problem(tenant, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+    key = (f"TENANT#{BAD}", "NOTICE#operators#out_of_credit")
+    damage(services, key, changes)
+    minutes_pass(services, clock, 2)
+    item = services.table.get(*key)
+    assert item is not None and changes.items() <= item.items() and item["open_turns"] and item["due_at"] > clock()
+    assert GOOD in {name for to, name, _, _ in cast(FakeMailer, services.mailer).told if to == "operators@example.com"}
+
+
+def test_a_tenant_that_breaks_between_two_channels_stands_in_the_second_mail_by_its_id(
+    services: Services, clock: Clock
+) -> None:
+    services._environment = {**services._environment, "OPERATORS_EMAIL": "first@example.com second@example.com"}
+    mailer = cast(FakeMailer, services.mailer)
+    mailer.trouble, mailer.refused = TransientError("SES is busy."), frozenset({"second@example.com"})
+    services.tenants.create(a_tenant(BAD, name="Bakery"), ASSISTANT, by="operator@example.com")
+    services.tenants.set_assistant_problem(BAD, Problem(ProblemCode.OUT_OF_CREDIT, clock()))
+    minutes_pass(services, clock, 1)
+    damage(services, TENANT, {"policies": [SECRET]})
+    mailer.trouble = None
+    minutes_pass(services, clock, 3)
+    assert [(to, name) for to, name, *_ in mailer.told if to != "owner@example.com"] == [
+        ("first@example.com", "Bakery"),
+        ("second@example.com", BAD),
+    ]

@@ -76,6 +76,16 @@ class Notice:
     due_at: int | None = None
     claimed_until: int = 0
 
+    @property
+    def is_known(self) -> bool:
+        """True if this release can send it; the one that wrote it sends it otherwise."""
+        unknown = (
+            self.kind is NoticeKind.UNKNOWN,
+            self.state is NewsState.UNKNOWN,
+            self.recipient is Recipient.UNKNOWN,
+        )
+        return not any(unknown)
+
 
 @dataclass(frozen=True, slots=True)
 class NoticeLine:

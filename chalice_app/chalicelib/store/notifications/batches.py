@@ -2,12 +2,13 @@
 
 A batch is stored before the first channel gets it, and each channel that got it is taken off. A sender that finds a
 batch which some channels got completes it. It makes a batch that no channel is known to have got anew, of what is true
-by then. What a single channel could not be sent is owed to it, and holds up no other one.
+by then. What a single channel could not be sent is owed to it, and holds up no other one. A batch that cannot be read
+is made anew, and so is what a channel is owed.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from pydantic import TypeAdapter
 from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import Subject
-from chalicelib.store.table import Attr, ConditionFailed, Table, Update
+from chalicelib.store.notifications.claims import is_over
+from chalicelib.store.records.reader import one, readable
+from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 
 #: A sender that is not done within this time is dead: another one goes on.
 CLAIMED_FOR: Final = timedelta(minutes=2)
@@ -80,7 +83,8 @@ class Held:
 
 
 _batches = TypeAdapter(Batch)
-_owed = TypeAdapter(dict[str, Owed])
+_owed = TypeAdapter(Owed)
+_owed_by_channel = TypeAdapter(dict[str, Owed])
 
 
 class NoticeBatches:
@@ -95,15 +99,13 @@ class NoticeBatches:
 
     def claim(self, claim: str, now: int) -> Held | None:
         """Claims the batch; None while another sender has it, or before the next round."""
-        free = Attr("claimed_until").not_exists() | Attr("claimed_until").lte(now)
-        due = Attr("next_at").not_exists() | Attr("next_at").lte(now)
+        free, due = is_over("claimed_until", now), is_over("next_at", now)
         changes = {"claim": claim, "claimed_until": now + milliseconds(CLAIMED_FOR)}
         try:
             item = self._table.update(Update(*_KEY, set=changes, when=free & due))
         except ConditionFailed:
             return None
-        batch = _batches.validate_python(item["batch"]) if item.get("batch") else None
-        return Held(claim, batch, _owed.validate_python(item.get("owed", {})), item.get("failures", 0))
+        return Held(claim, one(item, _batch_from), one(item, _owed_from) or {}, one(item, _failures_from) or 0)
 
     def store(self, held: Held, batch: Batch) -> bool:
         """Stores the batch before it is sent, and after each channel that got it; False if the claim is over."""
@@ -111,7 +113,7 @@ class NoticeBatches:
 
     def store_owed(self, held: Held, owed: Mapping[str, Owed]) -> bool:
         """Stores what channels are owed; False if the claim is over."""
-        return self._change(held, {"owed": _owed.dump_python(dict(owed), mode="json") or None})
+        return self._change(held, {"owed": _owed_by_channel.dump_python(dict(owed), mode="json") or None})
 
     def end(self, held: Held, *, failures: int = 0, next_at: int | None = None) -> None:
         """Ends the claim and the batch of a sender; no other round begins before ``next_at``."""
@@ -123,3 +125,33 @@ class NoticeBatches:
             self._table.update(Update(*_KEY, set=changes, when=Attr("claim").eq(held.claim)))
             return True
         return False
+
+
+@readable
+def _batch_from(item: Item) -> Batch | None:
+    """Returns the batch; without the notices that a later release put into it, and sends itself."""
+    if not item.get("batch"):
+        return None
+    batch = _batches.validate_python(item["batch"])
+    known = tuple(line for line in batch.lines if line.kind is not NoticeKind.UNKNOWN)
+    return replace(batch, lines=known) if known else None
+
+
+@readable
+def _owed_from(item: Item) -> dict[str, Owed]:
+    """Returns what each channel is owed; one whose entry cannot be read is owed nothing."""
+    found = {channel: _owed_to(channel, item) for channel in dict(item.get("owed") or {})}
+    return {channel: owed for channel, owed in found.items() if owed is not None}
+
+
+def _owed_to(channel: str, item: Item) -> Owed | None:
+    @readable
+    def read(item: Item) -> Owed:
+        return _owed.validate_python(item["owed"][channel])
+
+    return one(item, read)
+
+
+@readable
+def _failures_from(item: Item) -> int:
+    return int(item.get("failures") or 0)

@@ -2,7 +2,8 @@
 
 A notice that is due stands in a partition of the index ``open_turns`` that it shares with an eighth of its audience's
 notices only. The index yields candidates: the item itself decides. Notices that nothing is due of leave the index, and
-expire a week after they are over.
+expire a week after they are over. One that cannot be sent now, or cannot be read, is due again later, and so stands in
+nobody's way.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from chalicelib.model.notices.notice import (
 )
 from chalicelib.store.fleet.line_list import recent_put
 from chalicelib.store.notifications.batches import NoticeBatches
+from chalicelib.store.notifications.claims import is_over
 from chalicelib.store.records.reader import each, one, readable, value_of
 from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import seconds
@@ -35,6 +37,8 @@ SHARDS: Final = 8
 KEPT_FOR: Final = timedelta(days=7)
 #: A sender that does not record its success within this time is dead: another one sends.
 CLAIMED_FOR: Final = timedelta(minutes=2)
+#: A notice that this release cannot read, or does not know, is looked at again after this.
+SET_ASIDE_FOR: Final = timedelta(minutes=15)
 
 
 class Notices:
@@ -60,7 +64,10 @@ class Notices:
         return list(each(items, _notice_from))
 
     def due(self, recipient: Recipient, *, due_before: int, limit: int) -> Iterator[Notice]:
-        """Yields at most so many notices of each partition that are due, a moment old."""
+        """Yields at most so many notices of each partition that are due, a moment old.
+
+        Those that cannot be read, or that a later release wrote, are set aside: the next ones take their place.
+        """
         for shard in range(SHARDS):
             items = self._table.query(
                 _partition(recipient, shard),
@@ -70,12 +77,22 @@ class Notices:
                 limit=limit,
                 consistent=False,
             )
-            yield from each(items, _notice_from)
+            for item in items:
+                notice = one(item, _notice_from)
+                if notice is None or not notice.is_known:
+                    self._set_aside(item, due_before)
+                else:
+                    yield notice
+
+    def _set_aside(self, item: Item, now: int) -> None:
+        later, unchanged = now + milliseconds(SET_ASIDE_FOR), Attr("due_at").eq(item["due_at"])
+        with suppress(ConditionFailed):
+            self._table.update(Update(item["pk"], item["sk"], set={"due_at": later}, when=unchanged))
 
     def claim(self, notice: Notice, now: int) -> Notice | None:
         """Claims a notice for one sender; None if it changed, or if another one sends it."""
         until = now + milliseconds(CLAIMED_FOR)
-        free = Attr("claimed_until").not_exists() | Attr("claimed_until").lte(now)
+        free = is_over("claimed_until", now)
         # It comes back to the index once the claim is over, in case that its sender dies.
         claimed = {"claimed_until": until, **_listed(notice, until)}
         try:
@@ -130,7 +147,7 @@ class Notices:
         """Looks at a notice again then; None if nothing is due of it."""
         expiry = _expiry(notice, now) if due_at is None else None
         changes = {"expires_at": expiry, **_listed(notice, due_at)}
-        unclaimed = Attr("claimed_until").not_exists() | Attr("claimed_until").lte(now)
+        unclaimed = is_over("claimed_until", now)
         with suppress(ConditionFailed):
             self._table.update(self._update(notice, changes, unclaimed & Attr("revision").eq(notice.revision)))
 
@@ -140,7 +157,7 @@ class Notices:
         if notice.kind is NoticeKind.DISCONNECTED:
             name = notice.kind
         item = self._table.get(f"TENANT#{notice.tenant}", f"TOLD#{name}")
-        return item.get("told_at") if item is not None else None
+        return one(item, _told_at_from)
 
     def _update(self, notice: Notice, changes: dict[str, Any], when: Any) -> Update:
         return Update(*_key(notice.tenant, notice.recipient, notice.kind), set=changes, when=when)
@@ -194,6 +211,11 @@ def _expiry(notice: Notice, now: int) -> int | None:
     """Returns when a notice expires that is over, or tells of an event; what goes on stays."""
     goes_on = notice.state is NewsState.OPEN and notice.kind not in EVENTS
     return None if goes_on else seconds(now + milliseconds(KEPT_FOR))
+
+
+@readable
+def _told_at_from(item: Item) -> int | None:
+    return int(item["told_at"]) if item.get("told_at") is not None else None
 
 
 @readable
