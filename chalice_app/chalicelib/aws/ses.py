@@ -42,7 +42,7 @@ MAX_LINES: Final = 25
 TRANSIENT: Final = frozenset(
     {"TooManyRequestsException", "LimitExceededException", "ThrottlingException", "Throttling", "RequestTimeout"}
 )
-#: Error codes of SES that a person must fix, in SES or at the address: a retry gets the same answer.
+#: Error codes of SES that a person must fix, in SES or at the address, and what to look at; of others the code is said.
 NEEDS_ACTION: Final[Mapping[str, str]] = {
     "MessageRejected": "SES refused this mail. Is the owner's address right, and are both addresses allowed?",
     "MailFromDomainNotVerifiedException": "The sender's domain is not verified in SES.",
@@ -119,7 +119,7 @@ class Mailer:
         Raises:
             TransientError: SES is busy or out of reach.
             ActionRequired: the address bounces or SES's own settings refuse it.
-            PermanentError: this mail can never be sent, for example because its link leads to a private host.
+            PermanentError: this very mail can never be sent, for the form of its address or name, or for its link.
         """
         hours = int(INVITE_UNOPENED_FOR.total_seconds()) // 3600
         return self._send(MailKind.INVITE, tenant, "mail.invite.title", link, hours=hours)
@@ -304,12 +304,15 @@ def _require_public(link: str, allow_local: bool) -> None:
         raise PermanentError("mail_link", "The public address of this installation cannot be reached from outside.")
 
 
-def _classify(error: ClientError) -> TransientError | ActionRequired | PermanentError:
-    """Returns our error for an error of SES."""
+def _classify(error: ClientError) -> TransientError | ActionRequired:
+    """Returns our error for an error of SES.
+
+    None is permanent, also not one that we do not know: it may be about our deployment (a role without a permission),
+    and the same mail is taken once that is fixed.
+    """
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in TRANSIENT or status >= 500 or status == 429:
         return TransientError("The mail service is busy; this will be tried again.")
-    if code in NEEDS_ACTION:
-        return ActionRequired(ProblemCode.MAIL_BOUNCED, NEEDS_ACTION[code])
-    return PermanentError("mail_refused", f"The mail service refused this mail ({code}).")
+    unknown = f"SES refused this mail ({code}). Check its settings, and what this installation may do there."
+    return ActionRequired(ProblemCode.MAIL_BOUNCED, NEEDS_ACTION.get(code, unknown))

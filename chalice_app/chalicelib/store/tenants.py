@@ -28,7 +28,7 @@ from chalicelib.model.notices.kinds import kind_of
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.store.fleet.line_list import recent_put
 from chalicelib.store.invites import invite_put
-from chalicelib.store.notifications.notices import news_writes
+from chalicelib.store.notifications.notices import news_writes, readdressed_writes
 from chalicelib.store.records.reader import readable
 from chalicelib.store.records.wire_enums import read_problem
 from chalicelib.store.sessions import new_session_item, session_from
@@ -112,7 +112,8 @@ class Tenants:
     ) -> Tenant:
         """Changes attributes of a tenant, and stores the next version of its assistant if one is given.
 
-        Raises Conflict if another operator edited it since ``expected_revision``.
+        News that is still so is due at another address of the owner. Raises Conflict if another operator edited the
+        tenant since ``expected_revision``.
 
         Args:
             changes: attributes by the names of Tenant's fields.
@@ -121,12 +122,14 @@ class Tenants:
         """
         current = self.get(tenant)
         edited = replace(current, **changes, revision=expected_revision + 1)
-        writes: list[Put] = []
+        writes: list[Put | Update] = []
         changed = sorted(changes)
         if assistant is not None:
             edited = replace(edited, assistant_version=current.assistant_version + 1)
             writes.append(_assistant_put(tenant, replace(assistant, version=edited.assistant_version)))
             changed.append("assistant")
+        if edited.owner_email != current.owner_email:
+            writes += readdressed_writes(self._table, tenant, now)
         dumped = _tenant_attributes(edited)
         update = Update(
             *_key(tenant),

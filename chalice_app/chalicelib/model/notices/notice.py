@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from chalicelib.model.notices.kinds import CAN_WAIT, NoticeKind, Recipient, recipients_of, reminders_of
+from chalicelib.model.notices.kinds import CAN_WAIT, EVENTS, NoticeKind, Recipient, recipients_of, reminders_of
 from chalicelib.model.notices.quiet_hours import QuietHours
 from chalicelib.model.stored_enum import StoredEnum
 from chalicelib.model.times import milliseconds
@@ -134,6 +134,16 @@ def next_step(notice: Notice) -> Step | None:
     if notice.state is NewsState.OVER and heard_of_it:
         return Step(Subject.ALL_CLEAR, notice.since + milliseconds(SETTLED_AFTER))
     return None
+
+
+def is_due_at_other_address(notice: Notice) -> bool:
+    """Returns whether the audience, which has another address now, is to be looked at anew: it heard nothing there.
+
+    News that lasts is due, and so is an event that nobody could be sent; nothing is, of news that is over.
+    """
+    if notice.kind in EVENTS:
+        return notice.state is NewsState.OPEN and notice.heard is None
+    return notice.state is NewsState.OPEN or notice.heard is NewsState.OPEN
 
 
 def with_former_mail(notice: Notice, news_at: int | None) -> Notice:

@@ -22,6 +22,7 @@ from chalicelib.model.notices.notice import (
     Subject,
     after_failure,
     after_sending,
+    is_due_at_other_address,
     notices_of,
 )
 from chalicelib.store.fleet.line_list import recent_put
@@ -120,9 +121,10 @@ class Notices:
             ends = {"expires_at": _expiry(sent, now) if sent.due_at is None else None, **_listed(sent, sent.due_at)}
             self._table.update(self._update(notice, {**heard, **ends}, later & Attr("revision").eq(notice.revision)))
         except ConditionFailed:
+            ours = Attr("claimed_until").eq(notice.claimed_until) if notice.claimed_until else Attr("pk").exists()
             with suppress(ConditionFailed):
                 heard.pop("reminders")
-                self._table.update(self._update(notice, heard, later))
+                self._table.update(self._update(notice, heard, later & ours))
 
     def record_failure(self, notice: Notice, now: int) -> Notice:
         """Records an attempt that failed; returns the notice with the time of the next one."""
@@ -169,6 +171,26 @@ def news_writes(news: Iterable[News]) -> list[Update | Put]:
     notices = [_write(recipient, each) for one in made for recipient, each in notices_of(one)]
     latest = {one.tenant: one.at for one in made if one.kind not in EVENTS}
     return [*notices, *(recent_put(tenant, at) for tenant, at in latest.items())]
+
+
+def readdressed_writes(table: Table, tenant: str, now: int) -> list[Update]:
+    """Returns the writes for the transaction that changes an owner's address: at the new one nothing was heard yet.
+
+    What is still so is due again there, also if it was given up; what is over is no news to anybody. A mail that is on
+    its way to the former address is no longer recorded as heard.
+    """
+    notices = each(table.query(f"TENANT#{tenant}", begins_with=f"NOTICE#{Recipient.OWNER}#"), _notice_from)
+    unheard = dict.fromkeys(("heard", "told_at", "reminders", "attempts", "claimed_until", "expires_at"))
+    return [
+        Update(
+            *_key(tenant, notice.recipient, notice.kind),
+            set={**unheard, **_listed(notice, now)},
+            add={"revision": 1},
+            when=Attr("pk").exists(),
+        )
+        for notice in notices
+        if notice.is_known and is_due_at_other_address(notice)
+    ]
 
 
 def _write(recipient: Recipient, news: News) -> Update:

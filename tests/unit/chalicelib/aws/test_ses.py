@@ -624,11 +624,14 @@ def test_an_error_that_a_person_must_fix_is_a_problem_of_the_mail(code: str) -> 
     assert "inge" not in asked.value.message
 
 
-def test_any_other_refusal_is_given_up() -> None:
-    with pytest.raises(PermanentError) as given_up:
-        mailer(Post(refusal("BadRequestException"))).invite(BAKERY, LINK)
-    assert given_up.value.reason == "mail_refused"
-    assert "inge" not in given_up.value.message
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("BadRequestException", 400), ("AccessDeniedException", 403), ("OfALaterRelease", 400), ("", 0)],
+)
+def test_no_other_refusal_is_permanent_for_it_may_be_about_our_deployment(code: str, status: int) -> None:
+    with pytest.raises(ActionRequired) as asked:
+        mailer(Post(refusal(code, status))).invite(BAKERY, LINK)
+    assert f"({code})" in asked.value.message and "inge" not in asked.value.message
 
 
 def test_the_real_client_hands_ses_the_whole_mail(aws: None) -> None:
