@@ -143,7 +143,7 @@ class Sessions:
 
     def change_news(self, session: Session, open_news: frozenset[NoticeKind], now: int) -> tuple[News, ...]:
         """Stores news that no report makes, with its notices; returns it, and nothing if the session moved on."""
-        news = news_between(session.tenant, session.open_news, open_news, up=False, at=now)
+        news = news_between(session.tenant, session.open_news, open_news, phase=None, at=now)
         if session.former_notice is not None and session.former_notice in session.open_news & open_news:
             news = (*news, News(session.tenant, session.former_notice, NewsState.OPEN, now))
         unchanged = Attr("epoch").eq(session.epoch) & Attr("sequence").eq(session.sequence) & _same_news(session)
@@ -193,8 +193,8 @@ class Sessions:
 
 def news_of(before: Session, after: Session) -> tuple[News, ...]:
     """Returns the news that the report between these two makes. Pure."""
-    online, at = after.phase is Phase.ONLINE, after.reported_at
-    lasting = news_between(after.tenant, before.open_news, after.open_news, up=online, at=at)
+    at = after.reported_at
+    lasting = news_between(after.tenant, before.open_news, after.open_news, phase=after.phase, at=at)
     return lasting + news_of_number(after.tenant, (before.number, before.last_number), after.number, at=at)
 
 

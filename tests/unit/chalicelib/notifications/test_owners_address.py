@@ -122,7 +122,7 @@ def test_a_mail_that_is_on_its_way_while_the_address_changes_is_heard_by_nobody(
         clock.pass_seconds(5)
         return send(*said)
 
-    mailer.notify_owner = slow  # type: ignore[method-assign]
+    mailer.notify_owner = slow  # type: ignore[method-assign, assignment]
     set_problem(bakery)
     minutes_pass(bakery, clock, 3)
     assert [to for to, _, _ in told(bakery)] == [WRONG, RIGHT]

@@ -9,13 +9,14 @@ from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.model.notices.session_news import news_between, open_after_a_minute, open_after_report
 from wire import Phase, ProblemCode
 
-D, L, P, C, B, R = (
+D, L, P, C, B, R, W = (
     NoticeKind.DISCONNECTED,
     NoticeKind.LINE_DOWN,
     NoticeKind.PASSKEY,
     NoticeKind.CONFLICT,
     NoticeKind.BLOCKED,
     NoticeKind.RESTRICTED,
+    NoticeKind.INCOMPATIBLE,
 )
 
 
@@ -36,6 +37,24 @@ D, L, P, C, B, R = (
         (set(), Phase.PASSKEY_REQUIRED, ProblemCode.PASSKEY, False, {P}),
         ({D}, Phase.PASSKEY_REQUIRED, ProblemCode.PASSKEY, False, {D, P}),
         ({P}, Phase.QR, None, False, {P}),
+        ({P}, Phase.FAILED, ProblemCode.INCOMPATIBLE, False, {P, W}),
+        ({P}, Phase.BLOCKED, ProblemCode.BLOCKED, False, {P, B}),
+        ({P, W}, Phase.BLOCKED, ProblemCode.BLOCKED, False, {P, B}),
+        ({P, W}, Phase.PASSKEY_REQUIRED, ProblemCode.PASSKEY, False, {P}),
+        ({P, W}, Phase.STARTING, None, False, {P, W}),
+        ({P, W}, Phase.QR, None, False, {P}),
+        ({P, W}, Phase.PAIRING, None, False, {P}),
+        ({D, P}, Phase.FAILED, ProblemCode.INCOMPATIBLE, False, {D, P, W}),
+        ({D, P, W}, Phase.QR, None, False, {D, P}),
+        ({D, C}, Phase.QR, None, False, {D}),
+        ({P}, Phase.SYNCING, None, False, {P}),
+        ({P}, Phase.OFFLINE, None, True, {P}),
+        ({P}, Phase.CONFLICT, ProblemCode.CONFLICT, True, {C}),
+        ({D, P}, Phase.BLOCKED, ProblemCode.BLOCKED, True, {D, B}),
+        ({P}, Phase.LOGGED_OUT, None, True, {D}),
+        ({P}, Phase.ONLINE, None, False, set()),
+        ({W}, Phase.QR, None, False, set()),
+        ({W}, Phase.STARTING, None, False, {W}),
         ({L}, Phase.OFFLINE, None, True, {L}),
         ({L}, Phase.LOGGED_OUT, None, True, {D}),
         ({L}, Phase.BLOCKED, ProblemCode.BLOCKED, True, {B}),
@@ -59,6 +78,8 @@ def test_what_is_open_after_a_report(
         ({B}, True, 60, {B}),
         ({B, L}, True, 60, {B}),
         ({R}, True, 60, {R, L}),
+        ({P}, True, 60, {P, L}),
+        ({P}, True, None, {P}),
         ({L}, True, None, {L}),
         ({D}, False, None, {D}),
     ],
@@ -72,8 +93,15 @@ def test_what_is_open_after_a_minute(
 
 def test_news_is_over_where_the_line_is_up_and_replaced_elsewhere() -> None:
     before, after = frozenset({C, D}), frozenset({D, B})
-    for up, ended in ((True, NewsState.OVER), (False, NewsState.REPLACED)):
-        assert news_between("bakery0001", before, after, up=up, at=7) == (
+    for phase, ended in ((Phase.ONLINE, NewsState.OVER), (Phase.QR, NewsState.REPLACED), (None, NewsState.REPLACED)):
+        assert news_between("bakery0001", before, after, phase=phase, at=7) == (
             News("bakery0001", B, NewsState.OPEN, 7),
             News("bakery0001", C, ended, 7),
         )
+
+
+@pytest.mark.parametrize("kind", [W, NoticeKind.BROWSER_MISSING])
+def test_operators_hear_that_a_fault_of_ours_is_over_once_a_code_is_shown(kind: NoticeKind) -> None:
+    for phase, ended in ((Phase.PAIRING, NewsState.OVER), (Phase.BLOCKED, NewsState.REPLACED)):
+        news = news_between("bakery0001", frozenset({kind, P}), frozenset({P}), phase=phase, at=7)
+        assert news == (News("bakery0001", kind, ended, 7),)
