@@ -22,6 +22,7 @@ from chalicelib.errors import NotDeployed
 from chalicelib.installation import Installation
 from chalicelib.model.public_address import unfit_reason
 from chalicelib.store.assistant_checks import AssistantChecks
+from chalicelib.store.assistant_versions import AssistantVersions
 from chalicelib.store.conversation.automatic_texts import AutomaticTexts
 from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.chats import Chats
@@ -128,6 +129,10 @@ class Services(Installation):
     @cached_property
     def line_list(self) -> LineList:
         return LineList(self.table)
+
+    @cached_property
+    def assistant_versions(self) -> AssistantVersions:
+        return AssistantVersions(self.table)
 
     @cached_property
     def assistant_checks(self) -> AssistantChecks:
@@ -272,7 +277,7 @@ class Services(Installation):
         return LlmClient(
             self._environment.get("OPENAI_BASE_URL") or OPENAI,
             servers=self.openai_servers,
-            effort_found=lambda tenant, assistant, effort: self.tenants.store_found_effort(
+            effort_found=lambda tenant, assistant, effort: self.assistant_versions.store_found_effort(
                 tenant, assistant.version, effort
             ),
         )

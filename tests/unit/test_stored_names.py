@@ -113,7 +113,7 @@ ADDED_SINCE = {
     *(f"Chat.{name}" for name in ("new_to", "changes", "muted_until", "stopped_at", "resumed_at")),
     *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at", "last_turns")),
     *(f"Turn.{name}" for name in ("versions", "markdown", "parts_once_sent", "calls", "called_at", "timeouts")),
-    *("Turn.failures", "Turn.sentence"),
+    *("Turn.failures", "Turn.sentence", "Turn.assistant_version"),
     *("Session.last_number", "Session.account_since", "Session.former_until", "Session.former_holders"),
     "Tenant.time_zone",
     "Session.reported_at",
@@ -125,6 +125,8 @@ ADDED_SINCE = {
 }
 #: The keys under which runners with room and open turns are listed since then.
 LISTED_SINCE = {"unplaced", "unplaced_since"}
+#: What is stored beside a version of an assistant since then.
+VERSIONS_SINCE = {"saved_at", "saved_by"}
 
 
 def at(seconds: int) -> int:
@@ -190,7 +192,7 @@ def test_what_is_written_today_is_what_084ff81_wrote_and_the_calls_of_a_turn(wor
 def _without_added(today: Any, then: Any) -> Any:
     """What is stored today, at any depth, without the items and attributes of a later release that ``then`` lacks."""
     if isinstance(today, dict) and isinstance(then, dict):
-        added = {name.partition(".")[2] for name in ADDED_SINCE | {"Session.news"}} | LISTED_SINCE
+        added = {name.partition(".")[2] for name in ADDED_SINCE | {"Session.news"}} | LISTED_SINCE | VERSIONS_SINCE
         added = added - then.keys() | {name for name, value in today.items() if _is_added(name, value)}
         return {name: _without_added(value, then.get(name)) for name, value in today.items() if name not in added}
     return today

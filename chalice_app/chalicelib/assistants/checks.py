@@ -109,7 +109,7 @@ def _check(services: "Services", tenant: Tenant) -> _Result:
         return _Result(error.message, transient=True)
     checked = services.llm.check(key, assistant, as_reply=True)
     if checked.effort is not None:
-        services.tenants.store_found_effort(tenant.id, assistant.version, checked.effort)
+        services.assistant_versions.store_found_effort(tenant.id, assistant.version, checked.effort)
     if not checked.ok:
         return _Result(checked.sentence, checked.problem, checked.transient)
     models = services.llm.list_models(key, assistant)

@@ -140,6 +140,8 @@ class Turn:
     sentence: FixedSentence | None = None
     #: when its text was made, if that begins with the introduction
     introduced_at: int | None = None
+    #: the version of the assistant that wrote the text; None for a fixed sentence, and before it was recorded
+    assistant_version: int | None = None
 
     def part_id(self, part: int) -> str:
         """Returns the message id of a part on WhatsApp; ``part`` counts from 0."""

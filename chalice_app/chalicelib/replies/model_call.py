@@ -62,7 +62,7 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     lines = history(view.read_with(batch), others, batch, tenant.policies.history_messages, since=view.history_since)
     lines = (*lines, context_line(lines, batch, now=services.clock(), time_zone=tenant.time_zone))
     try:
-        text = _call_model(services, tenant, turn, lines)
+        text, version = _call_model(services, tenant, turn, lines)
     except _LostReply as error:
         return _count_failure(services, tenant, turn, error.cause, view.attempt)
     except TimedOut as error:
@@ -74,12 +74,12 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
         _give_back_unpaid(services, tenant, turn, error)
         return _wait_for_action(services, tenant, turn, error)
     except PermanentError as error:
-        text = tenant.policies.give_up_text
+        text, version = tenant.policies.give_up_text, None
         if not text:
             return _give_up(services, tenant, turn, error.reason)
         _log_given_up(turn, error.reason)
     try:
-        return _store(services, view, turn, text, batch)
+        return _store(services, view, turn, text, batch, version)
     except Exception as error:
         # Whatever it is: the model is paid, and would be again each time that the job is repeated.
         return _count_failure(services, tenant, turn, error, view.attempt)
@@ -91,7 +91,8 @@ def _give_back_unpaid(services: Services, tenant: Tenant, turn: Turn, error: Ans
         paid_calls.give_back(services, tenant, turn)
 
 
-def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> str:
+def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[ChatLine, ...]) -> tuple[str, int | None]:
+    """Returns the model's text, and the version of the assistant that wrote it."""
     usage.require_budget(services, tenant)
     if turn.timeouts >= MAX_TIMEOUTS:
         raise ActionRequired(ProblemCode.ASSISTANT_REFUSED, TAKES_TOO_LONG)
@@ -109,10 +110,12 @@ def _call_model(services: Services, tenant: Tenant, turn: Turn, lines: tuple[Cha
         usage.count(services, tenant, reply.input_tokens + reply.output_tokens, reply.web_searches)
     except Exception as error:
         raise _LostReply(error) from error
-    return reply.text
+    return reply.text, assistant.version
 
 
-def _store(services: Services, view: ChatView, turn: Turn, text: str, batch: tuple[StoredMessage, ...]) -> ReplyOutcome:
+def _store(
+    services: Services, view: ChatView, turn: Turn, text: str, batch: tuple[StoredMessage, ...], version: int | None
+) -> ReplyOutcome:
     """Stores the text, formatted, for the batch for which it was made, and rings the bell of its runner."""
     tenant, now = view.tenant, services.clock()
     introduction = introduction_of(view, now)
@@ -120,7 +123,8 @@ def _store(services: Services, view: ChatView, turn: Turn, text: str, batch: tup
     parts = introduced(introduction, for_whatsapp(text, **shorter))
     if not parts:
         return _give_up(services, tenant, turn, SkipReason.EMPTY_REPLY)
-    ready = services.turns.store_text(turn, parts, now, markdown=text, introduces=bool(introduction))
+    written = replace(turn, assistant_version=version)
+    ready = services.turns.store_text(written, parts, now, markdown=text, introduces=bool(introduction))
     if ready is None:
         services.jobs.enqueue_check(tenant.id, turn.chat, delay_seconds=0)
         return ReplyOutcome.SUPERSEDED

@@ -4,7 +4,7 @@
 pk                      sk                          attributes
 ======================  ==========================  =================================================================
 ``TENANT#<tenant>``     ``TENANT``                  profile, state, revision, key ciphertext, policies
-``TENANT#<tenant>``     ``ASSISTANT#<version>``     one version of the assistant; immutable
+``TENANT#<tenant>``     ``ASSISTANT#<version>``     one version of the assistant, its time and author
 ``TENANT#<tenant>``     ``MODELS``                  the models that its key may use, as a check listed them; expires
 ``TENANT#<tenant>``     ``SESSION``                 phase, problem, epoch, runner, codes, number, snapshots
 ``TENANT#<tenant>``     ``EVENT#<at>#<id>``         timeline and audit; append-only but for counts, expires

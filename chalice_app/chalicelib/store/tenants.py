@@ -5,7 +5,6 @@ with it here and belongs to ``sessions.py`` from then on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +23,10 @@ from chalicelib.model import (
     Tenant,
     TenantState,
 )
+from chalicelib.model.assistants.version import AssistantVersion
 from chalicelib.model.notices.kinds import kind_of
 from chalicelib.model.notices.notice import News, NewsState
+from chalicelib.store.assistant_versions import AssistantVersions, version_put
 from chalicelib.store.fleet.line_list import recent_put
 from chalicelib.store.invites import invite_put
 from chalicelib.store.notifications.notices import news_writes, readdressed_writes
@@ -37,7 +38,6 @@ from chalicelib.store.timeline import Timeline
 from wire import ProblemCode
 
 _tenants = TypeAdapter(Tenant)
-_assistants = TypeAdapter(Assistant)
 _problems = TypeAdapter(Problem)
 _policies = TypeAdapter(Policies)
 #: Policies of later releases: stored only where they differ from the default, which is what an older item means.
@@ -63,7 +63,7 @@ class Tenants:
             self._table.transact(
                 Put({**_listed(tenant.id, "TENANT"), **pointer, **_tenant_attributes(tenant)}),
                 Put({**_listed(tenant.id, "SESSION"), **new_session_item(tenant.id, tenant.created_at)}),
-                _assistant_put(tenant.id, assistant),
+                version_put(tenant.id, AssistantVersion(assistant, tenant.created_at, by)),
                 self._timeline.write_of(Event(tenant.id, tenant.created_at, EventKind.CREATED, by=by)),
                 recent_put(tenant.id, tenant.created_at),
                 *([invite_put(invite)] if invite is not None else []),
@@ -80,16 +80,7 @@ class Tenants:
 
     def get_assistant(self, tenant: str, version: int) -> Assistant:
         """Returns one version of the tenant's assistant."""
-        item = self._table.get(f"TENANT#{tenant}", f"ASSISTANT#{version}")
-        if item is None:
-            raise NotFound
-        return _assistant_from(item)
-
-    def store_found_effort(self, tenant: str, version: int, effort: str) -> None:
-        """Stores the effort that the model of this assistant takes instead of our default (``model/assistant.py``)."""
-        key = f"TENANT#{tenant}", f"ASSISTANT#{version}"
-        with suppress(ConditionFailed):
-            self._table.update(Update(*key, set={"found_effort": effort}, when=Attr("pk").exists()))
+        return AssistantVersions(self._table).get(tenant, version).assistant
 
     def list_all(self) -> list[tuple[Tenant, Session]]:
         """Returns each tenant with its session, by id, with one query, a moment old; those that can be read."""
@@ -109,6 +100,7 @@ class Tenants:
         now: int,
         by: str,
         assistant: Assistant | None = None,
+        restored_from: int | None = None,
     ) -> Tenant:
         """Changes attributes of a tenant, and stores the next version of its assistant if one is given.
 
@@ -119,6 +111,7 @@ class Tenants:
             changes: attributes by the names of Tenant's fields.
             assistant: its version is set here.
             by: the operator's e-mail.
+            restored_from: the number of the version that the assistant repeats.
         """
         current = self.get(tenant)
         edited = replace(current, **changes, revision=expected_revision + 1)
@@ -126,7 +119,8 @@ class Tenants:
         changed = sorted(changes)
         if assistant is not None:
             edited = replace(edited, assistant_version=current.assistant_version + 1)
-            writes.append(_assistant_put(tenant, replace(assistant, version=edited.assistant_version)))
+            numbered = replace(assistant, version=edited.assistant_version)
+            writes.append(version_put(tenant, AssistantVersion(numbered, now, by, restored_from)))
             changed.append("assistant")
         if edited.owner_email != current.owner_email:
             writes += readdressed_writes(self._table, tenant, now)
@@ -235,11 +229,6 @@ def _events_of(current: Tenant, edited: Tenant, now: int, by: str) -> list[Event
 
 
 @readable
-def _assistant_from(item: Item) -> Assistant:
-    return _assistants.validate_python(item)
-
-
-@readable
 def tenant_from(item: Item) -> Tenant:
     """Returns the tenant that this item holds. Raises Unreadable."""
     problems = {name: read_problem(item.get(name)) for name in ("assistant_problem", "mail_problem")}
@@ -283,8 +272,3 @@ def _key(tenant: str) -> tuple[str, str]:
 def _listed(tenant: str, sk: str) -> dict[str, str]:
     """Returns the keys of an item that the directory lists."""
     return {"pk": f"TENANT#{tenant}", "sk": sk, "directory": "TENANT", "directory_order": f"{tenant}#{sk}"}
-
-
-def _assistant_put(tenant: str, assistant: Assistant) -> Put:
-    key = {"pk": f"TENANT#{tenant}", "sk": f"ASSISTANT#{assistant.version}"}
-    return Put({**key, **_assistants.dump_python(assistant, mode="json")})

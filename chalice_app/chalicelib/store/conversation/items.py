@@ -128,6 +128,7 @@ def turn_from(item: Item) -> Turn:
         failures=item.get("failures", 0),
         sentence=FixedSentence(item["sentence"]) if "sentence" in item else None,
         introduced_at=item.get("introduced_at"),
+        assistant_version=item.get("assistant_version"),
     )
 
 

@@ -186,13 +186,13 @@ class Turns(OpenTurns):
             markdown: the model's own text, which the model reads again as history.
             introduces: the first part begins with the introduction.
         """
+        kept = markdown[:MAX_MARKDOWN_CHARACTERS] if (markdown,) != parts else None
+        text = {"parts": parts, "cursor": 0, "markdown": kept, "assistant_version": turn.assistant_version}
         changes = {
             "state": TurnState.READY,
-            "parts": parts,
-            "markdown": markdown[:MAX_MARKDOWN_CHARACTERS] if (markdown,) != parts else None,
             "introduced_at": now if introduces else None,
-            "cursor": 0,
             "due_at": now + milliseconds(READY_OVERDUE_AFTER),
+            **text,
         }
         return self._change(turn, changes, Attr("state").eq(TurnState.THINKING) & Attr("revision").eq(turn.revision))
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Chalice
 
 from chalicelib.web.admin import automatic_texts, history, new_tenant, setup, sign_in, tenant_list, tenant_page
+from chalicelib.web.admin.assistant import versions
 from chalicelib.web.admin.layout import AdminPages
 
 if TYPE_CHECKING:
@@ -20,4 +21,5 @@ def mount(app: Chalice, services: "Services") -> None:
     new_tenant.mount(admin)
     tenant_page.mount(admin)
     history.mount(admin)
+    versions.mount(admin)
     automatic_texts.mount(admin)

@@ -294,9 +294,9 @@ def test_an_error_of_ours_that_passes_delays_the_reply(
 
 
 def test_an_effort_that_a_reply_found_is_stored_with_the_assistant(line: Services) -> None:
-    line.tenants.store_found_effort(T, 1, "low")
+    line.assistant_versions.store_found_effort(T, 1, "low")
     assert line.tenants.get_assistant(T, 1).found_effort == "low"
-    line.tenants.store_found_effort(T, 99, "low")
+    line.assistant_versions.store_found_effort(T, 99, "low")
     with pytest.raises(NotFound):
         line.tenants.get_assistant(T, 99)
 
@@ -315,3 +315,24 @@ def test_a_failed_call_counts_against_the_limits_if_tokens_were_paid(
     check(line)
     assert open_turn(line).calls == counted
     assert paid_calls.count_of_today(line, line.tenants.get(T), CHAT) == counted
+
+
+def test_a_reply_records_the_version_of_the_assistant_that_wrote_it(line: Services, clock: Clock) -> None:
+    tenant = line.tenants.get(T)
+    assistant = replace(line.tenants.get_assistant(T, 1), instructions="Be brief.")
+    for number, expected in (("M1", 1), ("M2", 2)):
+        hand_in(line, message(clock, number, chat=f"{number}@lid"))
+        clock.pass_seconds(2)
+        assert check(line, f"{number}@lid") is ReplyOutcome.RANG
+        assert open_turn(line, f"{number}@lid").assistant_version == expected
+        if expected == 1:
+            line.tenants.edit(T, {}, expected_revision=tenant.revision, now=clock(), by="olga", assistant=assistant)
+
+
+def test_a_sentence_that_no_model_wrote_has_no_version(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(UNCAPPED, give_up_text="Later."))
+    llm(line).next = [PermanentError("refusal")]
+    hand_in(line, message(clock, "M1"))
+    clock.pass_seconds(2)
+    assert check(line) is ReplyOutcome.RANG
+    assert (open_turn(line).parts, open_turn(line).assistant_version) == (("Later.",), None)

@@ -7,6 +7,8 @@ import pytest
 
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.model import Audience, EventKind, GroupAnswers, Invite, Policies, Problem, Session, Tenant, TenantState
+from chalicelib.model.assistants.version import AssistantVersion
+from chalicelib.store.assistant_versions import AssistantVersions
 from chalicelib.store.invites import Invites
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
@@ -123,9 +125,34 @@ def test_a_version_of_an_assistant_is_never_replaced(tenants: Tenants, hotel: Te
     assert tenants.get(hotel.id) == hotel
 
 
+def test_each_version_of_an_assistant_has_its_time_and_author(tenants: Tenants, hotel: Tenant, table: Table) -> None:
+    second, third = replace(ASSISTANT, instructions="Be brief."), ASSISTANT
+    tenants.edit(hotel.id, {}, expected_revision=1, now=7, by="otto@agency.example", assistant=second)
+    tenants.edit(hotel.id, {}, expected_revision=2, now=9, by=OPERATOR, assistant=third, restored_from=1)
+    versions = AssistantVersions(table)
+    expected = [
+        AssistantVersion(replace(third, version=3), 9, OPERATOR, 1),
+        AssistantVersion(replace(second, version=2), 7, "otto@agency.example"),
+        AssistantVersion(ASSISTANT, hotel.created_at, OPERATOR),
+    ]
+    assert versions.get_many(hotel.id, range(1, 9)) == expected
+    assert [versions.get(hotel.id, number) for number in (3, 2, 1)] == expected
+    with pytest.raises(NotFound):
+        versions.get(hotel.id, 4)
+
+
+def test_a_version_of_an_earlier_release_has_neither_and_one_that_cannot_be_read_hides_no_other(
+    tenants: Tenants, hotel: Tenant, table: Table
+) -> None:
+    key = f"TENANT#{hotel.id}", "ASSISTANT#1"
+    table.update(Update(*key, remove=("saved_at", "saved_by")))
+    table.put(Put({"pk": key[0], "sk": "ASSISTANT#2", "kept": 1}))
+    assert AssistantVersions(table).get_many(hotel.id, (1, 2)) == [AssistantVersion(ASSISTANT)]
+
+
 def test_a_found_effort_is_stored_on_an_assistant_that_there_is(tenants: Tenants, hotel: Tenant, table: Table) -> None:
     for version in (1, 2):
-        tenants.store_found_effort(hotel.id, version, "low")
+        AssistantVersions(table).store_found_effort(hotel.id, version, "low")
     assert tenants.get_assistant(hotel.id, 1).found_effort == "low"
     assert table.get(f"TENANT#{hotel.id}", "ASSISTANT#2") is None
 

@@ -1,7 +1,7 @@
 """An assistant's settings in people's words: each by its name, as the form calls it, and its value."""
 
 from chalicelib.model import Assistant
-from chalicelib.model.assistant import AnswerLength, effort_of
+from chalicelib.model.assistant import DEFAULT_WEB_SEARCHES_PER_MONTH, AnswerLength, effort_of
 from chalicelib.model.openai_servers import GLOBAL, Server, server_labels
 from chalicelib.web.admin.assistant.fields import AUTOMATIC, EFFORT_LABELS, LENGTH_LABELS, VERBOSITY_LABELS
 
@@ -40,8 +40,10 @@ def _describe_length(length: AnswerLength) -> str:
 
 
 def _describe_search(assistant: Assistant) -> str:
-    if not assistant.web_search:
-        return "no"
     where = ", ".join(assistant.web_domains) or "the whole web"
     limit = assistant.web_searches_per_month
-    return f"{where}; {f'at most {limit:,} a month' if limit else 'no limit'}"
+    described = f"{where}; {f'at most {limit:,} a month' if limit else 'no limit'}"
+    if assistant.web_search:
+        return described
+    unset = not assistant.web_domains and limit == DEFAULT_WEB_SEARCHES_PER_MONTH
+    return "no" if unset else f"no (kept for later: {described})"
