@@ -141,7 +141,7 @@ class Turns(OpenTurns):
         Args:
             call: claims the turn for a model call; else it is due at once.
         """
-        counted = {"calls": turn.calls + 1, "called_at": now} if call else {"due_at": now}
+        counted: dict[str, Any] = {"calls": turn.calls + 1, "called_at": now} if call else {"due_at": now}
         frozen = replace(refreeze(turn, waiting, now), **counted)
         changes = {name: getattr(frozen, name) for name in (*_FROZEN, "called_at")}
         changes |= {**_WITHOUT_TEXT, "versions": frozen.versions or None, "called_at": frozen.called_at or None}
