@@ -117,27 +117,28 @@ class Placement(WaitingSessions):
         return _state_from(item) if item is not None else None
 
     def apply_state(self, tenant: str, state: TenantState, now: int) -> None:
-        """Runs the session or has it released, after the tenant's state was changed and stored."""
-        session = self.sessions.get(tenant)
-        if session.runner is not None:
-            order = Wanted.RUN if state is TenantState.ACTIVE else Wanted.RELEASE
+        """Runs the session or has it released, after the tenant's state was changed and stored.
+
+        Raises Conflict while the session moves all the time.
+        """
+        order = Wanted.RUN if state is TenantState.ACTIVE else Wanted.RELEASE
+        for _ in range(ATTEMPTS):
+            session = self.sessions.get(tenant)
+            if session.runner is None:
+                if state is TenantState.ACTIVE:
+                    self.place(tenant, now)
+                else:
+                    self._table.update(Update(f"TENANT#{tenant}", "SESSION", remove=("unplaced", "unplaced_since")))
+                return
+            wanted = {("assigned", tenant, "wanted"): order}
+            same = Attr(f"assigned.{tenant}.epoch").eq(session.epoch)
             try:
-                self._table.update(
-                    Update(
-                        f"RUNNER#{session.runner}",
-                        "RUNNER",
-                        set={("assigned", tenant, "wanted"): order},
-                        when=Attr(f"assigned.{tenant}.epoch").eq(session.epoch),
-                    )
-                )
+                self._table.update(Update(f"RUNNER#{session.runner}", "RUNNER", set=wanted, when=same))
             except ConditionFailed:
-                return self.apply_state(tenant, state, now)  # it moved meanwhile; this ends, because epochs only grow
+                continue  # it moved meanwhile
             self.runners.ring(session.runner)
-        elif state is TenantState.ACTIVE:
-            self.place(tenant, now)
-        else:
-            self._table.update(Update(f"TENANT#{tenant}", "SESSION", remove=("unplaced", "unplaced_since")))
-        return None
+            return
+        raise Conflict("This session is moving just now; try again in a moment.")
 
     def place(self, tenant: str, now: int) -> bool:
         """Gives the session to the best runner with room (``model/placement.py``), if it may be placed now."""

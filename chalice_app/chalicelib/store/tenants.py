@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from chalicelib.errors import Conflict, NotFound, Unreadable
+from chalicelib.errors import Conflict, NotFound, TransientError, Unreadable
 from chalicelib.model import (
     Assistant,
     Event,
@@ -40,6 +40,8 @@ from wire import ProblemCode
 _tenants = TypeAdapter(Tenant)
 _problems = TypeAdapter(Problem)
 _policies = TypeAdapter(Policies)
+#: A change of a problem is tried this many times while other processes change the same problem.
+ATTEMPTS = 5
 #: Policies of later releases: stored only where they differ from the default, which is what an older item means.
 _SPARSE = ("audience", "answer_without_words", "wordless_notice", "introduction_off_reason", "introduction_words")
 
@@ -165,26 +167,34 @@ class Tenants:
     # -- changes --------------------------------------------------------------------------------------------------
 
     def _set_problem(self, tenant: str, name: str, problem: Problem) -> bool:
-        """Stores a problem with its notices; the news of the problem that it replaces ends without an all-clear."""
-        former = self._problem(tenant, name)
-        if former is not None and former.code is problem.code:
-            return False
-        news = [News(tenant, kind_of(problem.code), NewsState.OPEN, problem.since)]
-        if former is not None:
-            news.append(News(tenant, kind_of(former.code), NewsState.REPLACED, problem.since))
-        dumped = _problems.dump_python(problem, mode="json")
-        update = Update(*_key(tenant), set={name: dumped}, when=Attr("pk").exists() & _same(name, former))
-        event = Event(tenant, problem.since, EventKind.PROBLEM, problem.code)
-        return self._change(update, event, news) or self._set_problem(tenant, name, problem)
+        """Stores a problem with its notices; the news of the problem that it replaces ends without an all-clear.
+
+        Raises TransientError while others change it all the time.
+        """
+        for _ in range(ATTEMPTS):
+            former = self._problem(tenant, name)
+            if former is not None and former.code is problem.code:
+                return False
+            news = [News(tenant, kind_of(problem.code), NewsState.OPEN, problem.since)]
+            if former is not None:
+                news.append(News(tenant, kind_of(former.code), NewsState.REPLACED, problem.since))
+            dumped = _problems.dump_python(problem, mode="json")
+            update = Update(*_key(tenant), set={name: dumped}, when=Attr("pk").exists() & _same(name, former))
+            if self._change(update, Event(tenant, problem.since, EventKind.PROBLEM, problem.code), news):
+                return True
+        raise TransientError("This problem is changing just now; this will be tried again.")
 
     def _clear_problem(self, tenant: str, name: str, now: int, by: str) -> bool:
-        former = self._problem(tenant, name)
-        if former is None:
-            return False
-        news = [News(tenant, kind_of(former.code), NewsState.OVER, now)]
-        update = Update(*_key(tenant), remove=(name,), when=Attr("pk").exists() & _same(name, former))
-        event = Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by)
-        return self._change(update, event, news) or self._clear_problem(tenant, name, now, by)
+        """Removes a problem with its notices. Raises TransientError while others change it all the time."""
+        for _ in range(ATTEMPTS):
+            former = self._problem(tenant, name)
+            if former is None:
+                return False
+            news = [News(tenant, kind_of(former.code), NewsState.OVER, now)]
+            update = Update(*_key(tenant), remove=(name,), when=Attr("pk").exists() & _same(name, former))
+            if self._change(update, Event(tenant, now, EventKind.RESOLVED, name.removesuffix("_problem"), by), news):
+                return True
+        raise TransientError("This problem is changing just now; this will be tried again.")
 
     def _problem(self, tenant: str, name: str) -> Problem | None:
         """Returns the stored problem of this name; raises NotFound for an unknown tenant."""

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.errors import Conflict
 from chalicelib.log_events import LogEvent
 from chalicelib.model import RunnerState, Session, TenantState
 from chalicelib.model.placement import rank_runners
-from chalicelib.store.placement import Placement
+from chalicelib.store.placement import ATTEMPTS, Placement
 from chalicelib.store.table import Update
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
@@ -394,3 +395,15 @@ def test_an_entry_of_a_session_has_what_its_runner_must_know_and_no_more(
     assert race.claim(race.sessions.get(A), "runneraaaa", clock())
     entry = runner_item(racing)["assigned"][A]
     assert {name: entry[name] for name in (*known, "last_epoch")} == {**known, "last_epoch": session.epoch + 1}
+
+
+@pytest.mark.parametrize("state", list(TenantState)[:2])
+def test_a_runner_that_does_not_know_the_session_is_asked_a_few_times_only(
+    race: Placement, racing: RacingTable, clock: Clock, state: TenantState
+) -> None:
+    """Its record was edited, or came from a backup: asking it again changes nothing."""
+    racing.update(Update(f"TENANT#{A}", "SESSION", set={"runner": "runnergone", "epoch": 7}))
+    updates = racing.operations["update"]
+    with pytest.raises(Conflict):
+        race.apply_state(A, state, clock())
+    assert racing.operations["update"] - updates == ATTEMPTS

@@ -1,11 +1,13 @@
 """Tenants, their assistants and their problems, on the template's own table."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from chalicelib.errors import Conflict, NotFound
+from chalicelib.errors import Conflict, NotFound, TransientError
 from chalicelib.model import Audience, EventKind, GroupAnswers, Invite, Policies, Problem, Session, Tenant, TenantState
 from chalicelib.model.assistants.version import AssistantVersion
 from chalicelib.store.assistant_versions import AssistantVersions
@@ -13,7 +15,7 @@ from chalicelib.store.invites import Invites
 from chalicelib.store.runners import Runners
 from chalicelib.store.sessions import Sessions
 from chalicelib.store.table import Put, Table, Update
-from chalicelib.store.tenants import Tenants
+from chalicelib.store.tenants import ATTEMPTS, Tenants
 from chalicelib.store.timeline import Timeline
 from tests.unit.chalicelib.store.conftest import ASSISTANT, OPERATOR, a_tenant, happened
 from tests.unit.support.racing_table import RacingTable
@@ -196,6 +198,50 @@ def test_a_problem_is_recorded_once_however_often_it_is_set(
     assert not clear_problem(hotel.id, now=hotel.created_at + 5)
     assert getattr(tenants.get(hotel.id), f"{of}_problem") is None
     assert happened(timeline) == [EventKind.RESOLVED, EventKind.PROBLEM, EventKind.PROBLEM, EventKind.CREATED]
+
+
+@pytest.mark.parametrize("of", ["assistant", "mail"])
+@pytest.mark.parametrize("act", ["set", "clear"])
+def test_a_problem_that_others_change_all_the_time_is_left_to_a_later_attempt(
+    racing: RacingTable, of: str, act: str
+) -> None:
+    racing_tenants = Tenants(racing, Timeline(racing))
+    racing_tenants.create(a_tenant(), ASSISTANT, by=OPERATOR)
+    racing_tenants.set_mail_problem("hotel000", KEY_GONE)
+    racing_tenants.set_assistant_problem("hotel000", KEY_GONE)
+    begun = racing.operations["transact"]
+    others = itertools.cycle([ProblemCode.OUT_OF_CREDIT, ProblemCode.MODEL_RETIRED])
+
+    def change() -> None:
+        other = {"code": next(others), "since": 3, "detail": ""}
+        racing.update(Update("TENANT#hotel000", "TENANT", set={f"{of}_problem": other}))
+        racing.before_next("transact", change)
+
+    racing.before_next("transact", change)
+    with pytest.raises(TransientError):
+        if act == "set":
+            getattr(racing_tenants, f"set_{of}_problem")("hotel000", Problem(ProblemCode.KEY_FORBIDDEN, 2))
+        else:
+            getattr(racing_tenants, f"clear_{of}_problem")("hotel000", now=2)
+    assert racing.operations["transact"] - begun == ATTEMPTS
+
+
+@pytest.mark.parametrize("of", ["assistant", "mail"])
+def test_a_problem_that_another_process_changed_meanwhile_is_set_and_cleared_as_it_is_then(
+    racing: RacingTable, of: str
+) -> None:
+    racing_tenants = Tenants(racing, Timeline(racing))
+    racing_tenants.create(a_tenant(), ASSISTANT, by=OPERATOR)
+    set_problem = partial(getattr(racing_tenants, f"set_{of}_problem"), "hotel000")
+    clear_problem = partial(getattr(racing_tenants, f"clear_{of}_problem"), "hotel000")
+    racing.before_next("transact", lambda: set_problem(KEY_GONE))
+    assert set_problem(Problem(ProblemCode.OUT_OF_CREDIT, 2))
+    racing.before_next("transact", lambda: clear_problem(now=3))
+    assert not clear_problem(now=3)
+    racing.before_next("transact", lambda: set_problem(KEY_GONE))
+    assert not set_problem(KEY_GONE)
+    kinds = [event.kind for event in Timeline(racing).latest("hotel000")]
+    assert sorted(kinds) == sorted([EventKind.CREATED, *[EventKind.PROBLEM] * 3, EventKind.RESOLVED])
 
 
 def test_the_overview_joins_every_tenant_with_its_session(tenants: Tenants, hotel: Tenant, table: Table) -> None:
