@@ -299,8 +299,11 @@ class Session:
         self._status.number = None
         self._status.update(PageState(Phase.LOGGED_OUT, detail=f"reason: {reason}"))
         logged_out_at, desired = self._clock.now(), self._desired
-        # The control plane must have the report before there is a new code: it then forgets the old number.
-        while (not desired.hold.watched or desired.confirmed_at < logged_out_at) and desired.release_reason is None:
+        # The control plane must have stored the report before there is a new code: it then forgets the old number.
+        # An answer alone does not prove that: other writes may have been in the way, and each heartbeat repeats it.
+        while desired.release_reason is None and (
+            not desired.hold.watched or desired.confirmed_at < logged_out_at or desired.hold.number is not None
+        ):
             await desired.pause(IDLE_CHECK_SECONDS)
 
     def _on_hint(self, hint: Hint, detail: str) -> None:

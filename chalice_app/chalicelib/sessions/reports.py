@@ -54,4 +54,4 @@ def _store(services: Services, runner: Runner, report: SessionReport, now: int, 
             events.record_changes(services, before, after, now)
             return True
         before = services.sessions.get(report.tenant)
-    return False  # the runner repeats what is not stored
+    return False  # the runner repeats what is not stored, a logout until its number is forgotten

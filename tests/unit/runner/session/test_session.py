@@ -213,6 +213,8 @@ class Scene:
 @asynccontextmanager
 async def living(directory: Path, **hold: Any) -> AsyncIterator[Scene]:
     scene = Scene(directory, **hold)
+    if scene.hold.number is not None:
+        scene.page.observation = PageObservation(injected=True, mode="QR")  # a linked page that loads shows no code
     scene.task = asyncio.create_task(scene.session.run())
     await scene.clock.advance(1)
     try:
@@ -485,6 +487,23 @@ async def test_after_a_logout_a_new_code_waits_for_its_report_and_for_an_owner(
         await scene.clock.advance(10)
         assert len(scene.whatsapp.opened) == 1
         scene.confirm(watched=True)
+        await scene.clock.advance(2)
+        assert scene.phase is Phase.QR
+
+
+async def test_after_a_logout_a_new_code_waits_until_the_control_plane_has_forgotten_the_number(tmp_path: Path) -> None:
+    """A call that is answered need not have stored the report: other writes may have been in its way."""
+    async with living(tmp_path, number=NUMBER) as scene:
+        await scene.shows(MAIN)
+        await scene.shows(replace(QR, logged_out=True, logout_reason="user_initiated"))
+        await scene.becomes(Phase.LOGGED_OUT)
+        scene.page.observation = QR
+        for _ in range(3):
+            scene.confirm()
+            await scene.clock.advance(5)
+            report = scene.session.report()
+            assert (report.phase, report.number, len(scene.whatsapp.opened)) == (Phase.LOGGED_OUT, None, 1)
+        scene.confirm(number=None)
         await scene.clock.advance(2)
         assert scene.phase is Phase.QR
 
