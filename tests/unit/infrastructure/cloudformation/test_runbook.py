@@ -62,3 +62,11 @@ def test_what_it_says_to_give_to_make_is_a_setting() -> None:
     of_one_machine_or_secret = {"DATA", "OPERATORS_WEBHOOK"}
     assert settings - {"STAGE", "TO", "AWS_REGION"} - of_one_machine_or_secret <= set(REMEMBERED)
     assert {"MAIL_FROM", "OPERATORS_EMAIL", "RUNNER_CAPACITY"} <= settings
+
+
+def test_each_saved_query_has_a_line_that_says_what_it_answers() -> None:
+    rows = re.findall(r"^\| \*([^*]+)\* \| (.+) \|$", RUNBOOK.partition("\n## Saved queries\n")[2], re.MULTILINE)
+    assert sorted(query for query, _ in rows) == sorted(
+        name(each, "Name") for each in of_kind("AWS::Logs::QueryDefinition")
+    )
+    assert all(answers.strip() for _, answers in rows)

@@ -208,7 +208,54 @@ def test_the_queries_that_an_engineer_needs_are_saved() -> None:
         "slow replies",
         "a runner's last minutes",
         "mails",
+        "answers that did not come",
+        "news that did not arrive",
+        "refused at the doors",
+        "what a person must fix",
+        "runners and placement",
+        "records that cannot be read",
     }
+
+
+def named_in(query: dict[str, Any]) -> set[str]:
+    """Returns the events that a query looks for by name or by the beginning of their names."""
+    text = query["QueryString"]
+    begun = tuple(re.findall(r"message like /\^(\w+)/", text))
+    return {event for event in LogEvent if f'"{event}"' in text or event.startswith(begun)}
+
+
+def test_each_warning_and_each_refusal_is_found_by_a_query_of_its_kind() -> None:
+    """Errors that nothing expects are found by *errors by kind* alone, which names their place in the code."""
+    warnings = {
+        LogEvent[ast.unparse(call.args[0]).removeprefix("LogEvent.")]
+        for path in CODE
+        for call in calls_of_a_logger(path)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("warning", "error")
+    }
+    refusals = {each for each in LogEvent if each.endswith(("_refused", "_throttled"))}
+    unexpected = {"request_failed", "unexpected_error", "function_failed", "reconcile_incomplete", "overview_failed"}
+    found = {event for name, query in QUERIES.items() if name != "ErrorsByKindQuery" for event in named_in(query)}
+    assert (warnings | refusals) - found == unexpected
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_a_query_shows_fields_that_are_logged(name: str) -> None:
+    query = QUERIES[name]["QueryString"]
+    steps = [step.strip() for step in re.sub(r"#.*", "", query).split("|")]
+    made = {alias for step in steps for alias in re.findall(r"\bas (\w+)", step)}
+    words = {
+        word
+        for step in steps
+        if step.startswith(("fields", "stats", "filter"))
+        for word in re.findall(r"(?<![@\w.])[a-z_]+\b(?![(\w])", re.sub(r'"[^"]*"|/[^/]*/', "", step))
+    }
+    logged = {
+        *re.findall(r"\"(\w+)\"", "".join(path.read_text() for path in CODE)),
+        *re.findall(r"\b(\w+)=", "".join(path.read_text() for path in (HERE / "runner").rglob("*.py"))),
+    }
+    of_powertools = {"message", "level", "function_name"}
+    syntax = {"filter", "fields", "stats", "by", "as", "and", "or", "in", "like", "sort", "limit"}
+    assert words - made - syntax - of_powertools <= logged
 
 
 def test_queries_and_alarms_name_events_that_are_logged() -> None:
