@@ -12,7 +12,7 @@ from chalicelib.log_events import LogEvent
 from chalicelib.model.line_health import HealthReport
 
 NAMESPACE: Final = "Answerline"
-Unit = Literal["Count", "Seconds", "Milliseconds"]
+Unit = Literal["Count", "Percent", "Seconds", "Milliseconds"]
 
 #: Every metric there is.
 UNITS: Final[Mapping[str, Unit]] = {
@@ -27,6 +27,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "TenantsWaitingForPasskey": "Count",
     "SessionsWithoutRoom": "Count",
     "TenantsNotSaved": "Count",
+    "TurnsGivenUpPercent": "Percent",
     "RunnersWanted": "Count",
     "Runners": "Count",
     "RunnersNotHeard": "Count",
@@ -90,6 +91,7 @@ def of_health_report(report: HealthReport) -> tuple[Measurement, ...]:
         Measurement("TenantsWaitingForPasskey", report.waiting_for_passkey),
         Measurement("SessionsWithoutRoom", report.without_room),
         Measurement("TenantsNotSaved", report.not_saved),
+        Measurement("TurnsGivenUpPercent", report.outcomes.percent_given_up),
         Measurement("Runners", report.runners),
         Measurement("RunnersNotHeard", report.runners_silent),
     )

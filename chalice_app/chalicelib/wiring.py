@@ -27,6 +27,7 @@ from chalicelib.store.conversation.automatic_texts import AutomaticTexts
 from chalicelib.store.conversation.changes import MessageChanges
 from chalicelib.store.conversation.chats import Chats
 from chalicelib.store.conversation.due_checks import DueChecks
+from chalicelib.store.conversation.ended_turns import EndedTurns
 from chalicelib.store.conversation.turns import Turns
 from chalicelib.store.conversation.unanswered import UnansweredMessages
 from chalicelib.store.counters import Counters
@@ -195,6 +196,10 @@ class Services(Installation):
     @cached_property
     def turns(self) -> Turns:
         return Turns(self.table)
+
+    @cached_property
+    def ended_turns(self) -> EndedTurns:
+        return EndedTurns(self.table)
 
     @cached_property
     def due_checks(self) -> DueChecks:

@@ -73,7 +73,7 @@ DELETED_KEPT_DAYS = 7
 MESSAGES_KEPT_DAYS = 30  # model/tenant.py: retention_days
 
 # -- measured with the real code on a table that counts (tests/unit/infrastructure/cost) ------------------------------
-ANSWER_WRITE_UNITS = 49  # hand in, think, take, sent
+ANSWER_WRITE_UNITS = 50  # hand in, think, take, sent
 ANSWER_READ_UNITS = 42  # with the 60 messages and turns of a contact's chat that a check reads
 ANSWER_STORED_BYTES = 1_100  # a message and its turn; the index holds them once more
 REPORT_WRITE_UNITS, REPORT_READ_UNITS = 15, 4
@@ -93,8 +93,8 @@ QUEUE_REQUESTS_PER_CHECK = 3
 EMPTY_RECEIVES_PER_MINUTE = 15  # Lambda's own five pollers
 LOG_BYTES_PER_CALL = 650  # Lambda's own lines, and API Gateway's
 LOG_BYTES_PER_ANSWER, LOG_BYTES_PER_MINUTE = 4_000, 2_500
-METRICS = 32  # chalicelib/metrics.py, and kinds of errors
-ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 44, 1, 1  # infrastructure/cloudformation/watching.yaml
+METRICS = 33  # chalicelib/metrics.py, and kinds of errors
+ALARM_METRICS, COMPOSITE_ALARMS, DASHBOARDS = 45, 1, 1  # infrastructure/cloudformation/watching.yaml
 SYNC_ANSWER_BYTES = 2_500
 WHATSAPP_OUT_MB_PER_TENANT = 200
 IMAGES_GB = 0.28 * 10  # IMAGES_KEPT, infrastructure/deploying/aws/images.py

@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 from chalicelib.aws.kms import FIELD
 from chalicelib.model import Runner, Session, Tenant, should_run
 from chalicelib.model.saved_state import saved_state
+from chalicelib.model.turn_rules.outcomes import NO_TURNS, TurnOutcomes
+from chalicelib.store.conversation.ended_turns import EndedTurns
 from chalicelib.store.runners import Runners
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
@@ -29,18 +31,20 @@ FOREIGN = frozenset({"IncorrectKeyException", "InvalidCiphertextException", "Not
 
 @dataclass(frozen=True)
 class Lines:
-    """The tenants and runners in the table at one moment."""
+    """The tenants and runners in the table at one moment, and what became of the turns that ended lately."""
 
     tenants: list[tuple[Tenant, Session]]
     runners: list[Runner]
     #: epoch milliseconds
     now: int
+    outcomes: TurnOutcomes = NO_TURNS
 
 
 def read(dynamodb: Any, table: str, now: int, pause: Callable[[float], None]) -> Lines:
-    """Reads tenants and runners, with two queries."""
+    """Reads tenants, runners and the counts of turns, with two queries and a batch."""
     opened = Table(dynamodb, table, pause)
-    return Lines(Tenants(opened, Timeline(opened)).list_all(), list(Runners(opened).alive()), now)
+    tenants = Tenants(opened, Timeline(opened)).list_all()
+    return Lines(tenants, list(Runners(opened).alive()), now, EndedTurns(opened).lately(now))
 
 
 def check_tenants(lines: Lines) -> list[CheckResult]:
@@ -88,6 +92,15 @@ def check_saved(lines: Lines) -> list[CheckResult]:
     if len(late) > MAX_LISTED:
         results.append(bad(f"  and {len(late) - MAX_LISTED} more", "see the admin"))
     return results
+
+
+def check_outcomes(lines: Lines) -> CheckResult:
+    """Checks that few of the turns that ended lately were given up; CloudWatch has the same rule as an alarm."""
+    outcomes = lines.outcomes
+    subject = f"{outcomes.given_up} of {counted(outcomes.ended, 'turn')} that ended lately were given up"
+    if not outcomes.are_bad:
+        return ok(subject)
+    return bad(subject, "the lines turn_given_up of the log say why; docs/runbook.md#given-up-often")
 
 
 def check_runners(lines: Lines, *, commit: str, wa_js: str, again: str) -> list[CheckResult]:

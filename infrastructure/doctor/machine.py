@@ -137,6 +137,7 @@ def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
         read = lines.read(aws.client("dynamodb"), stack, machine.now, machine.pause)
         results.extend(lines.check_tenants(read))
         results.extend(lines.check_saved(read))
+        results.append(lines.check_outcomes(read))
         results.extend(lines.check_runners(read, commit=machine.commit, wa_js=machine.wa_js, again=again))
         kms = aws.client("kms")
         return run_check("the key", lambda: lines.check_secrets(kms, f"alias/{stack}", read))

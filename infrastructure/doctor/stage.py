@@ -129,6 +129,7 @@ def check_lines(stage: Stage) -> list[CheckResult]:
         kms = stage.account.client("kms")
         results.extend(lines.check_tenants(read))
         results.extend(lines.check_saved(read))
+        results.append(lines.check_outcomes(read))
         results.extend(lines.check_runners(read, commit=stage.commit, wa_js=stage.wa_js, again=AGAIN))
         return run_check("the KMS key", lambda: lines.check_secrets(kms, f"alias/{stage.stack}", read))
 

@@ -11,6 +11,7 @@ from chalicelib.model.runner import Runner, RunnerState
 from chalicelib.model.saved_state import SavedState, saved_state
 from chalicelib.model.session import Session, downtime, should_run
 from chalicelib.model.tenant import Problem, Tenant
+from chalicelib.model.turn_rules.outcomes import NO_TURNS, TurnOutcomes
 from wire import Phase, ProblemCode
 
 #: A session that should run and is down for longer than this is not running, and raises an alarm.
@@ -139,6 +140,8 @@ class HealthReport:
     runners_silent: int
     #: runners whose lease holds and whose disk is full
     disks_full: int = 0
+    #: of the turns that ended lately
+    outcomes: TurnOutcomes = NO_TURNS
 
     @property
     def should_run(self) -> int:
@@ -192,7 +195,11 @@ def first_problem(tenant: Tenant, session: Session) -> Problem | None:
 
 
 def health_report(
-    listed: Iterable[tuple[Tenant, Session]], open_turns: Iterable[Turn], runners: Iterable[Runner], now: int
+    listed: Iterable[tuple[Tenant, Session]],
+    open_turns: Iterable[Turn],
+    runners: Iterable[Runner],
+    now: int,
+    outcomes: TurnOutcomes = NO_TURNS,
 ) -> HealthReport:
     """Checks the health of all lines.
 
@@ -200,6 +207,7 @@ def health_report(
         listed: each tenant with its session.
         open_turns: the turns of all tenants that are not done.
         runners: the runners that are not known to be freed.
+        outcomes: of the turns that ended lately.
     """
     turns: defaultdict[str, list[Turn]] = defaultdict(list)
     for turn in open_turns:
@@ -217,6 +225,7 @@ def health_report(
         runners=len(syncing),
         runners_silent=len(alive) - len(syncing),
         disks_full=sum(runner.disk_full for runner in syncing),
+        outcomes=outcomes,
     )
 
 

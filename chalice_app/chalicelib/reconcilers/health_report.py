@@ -30,4 +30,4 @@ def read(services: "Services", observed: "Observed | None" = None) -> HealthRepo
 def _report(services: "Services", lines: Iterable[tuple[Tenant, Session]], runners: Iterable[Runner]) -> HealthReport:
     now = services.clock()
     turns = services.turns.open_turns(due_before=now + LATEST_DUE_MS, limit=OPEN_TURNS_AT_MOST)
-    return health_report(lines, turns, runners, now)
+    return health_report(lines, turns, runners, now, services.ended_turns.lately(now))

@@ -61,6 +61,7 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
     others = tuple(other for other in view.turns if other.id != turn.id)
     lines = history(view.read_with(batch), others, batch, tenant.policies.history_messages, since=view.history_since)
     lines = (*lines, context_line(lines, batch, now=services.clock(), time_zone=tenant.time_zone))
+    given_up = False
     try:
         text, version = _call_model(services, tenant, turn, lines)
     except _LostReply as error:
@@ -78,7 +79,10 @@ def answer(services: Services, view: ChatView, turn: Turn, batch: tuple[StoredMe
         if not text:
             return _give_up(services, tenant, turn, error.reason)
         _log_given_up(turn, error.reason)
+        given_up = True
     try:
+        if given_up:
+            services.ended_turns.count(tenant.id, services.clock(), given_up=True)  # it ends when the text is delivered
         return _store(services, view, turn, text, batch, version)
     except Exception as error:
         # Whatever it is: the model is paid, and would be again each time that the job is repeated.
@@ -201,7 +205,9 @@ def _give_up(services: Services, tenant: Tenant, turn: Turn, reason: str) -> Rep
 def record_given_up(services: Services, turn: Turn, reason: str) -> None:
     """Records in log and timeline that this turn is never answered."""
     _log_given_up(turn, reason)
-    services.timeline.record(Event(turn.tenant, services.clock(), EventKind.TURN_GIVEN_UP, reason))
+    now = services.clock()
+    services.timeline.record(Event(turn.tenant, now, EventKind.TURN_GIVEN_UP, reason))
+    services.ended_turns.count(turn.tenant, now, ended=True, given_up=True)
 
 
 def _log_given_up(turn: Turn, reason: str) -> None:

@@ -31,6 +31,7 @@ pk                      sk                          attributes
 ``LINES``               ``HEAD``                    when the list of lines was made, and the counts of all lines
 ``LINES``               ``PART#<number>``           a part of it, in order: what finds a line (``fleet/line_list.py``)
 ``LINES``               ``RECENT#<at>#<tenant>``    a line that the list may show in a wrong place; expires
+``TURNS#<shard>``       ``ENDED#<window>``          how many turns ended within half an hour, or were given up; expires
 ``SETUP``               ``SETUP``                   the steps of setting up that cannot be seen: test mail, dismissal
 ``INVITE#<sha256>``     ``INVITE``                  the mailed link
 ``OPERATOR#<sha256>``   ``OPERATOR``                an operator's signed-in browser; expires

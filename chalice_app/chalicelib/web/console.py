@@ -127,6 +127,7 @@ def headline(report: HealthReport) -> str:
         (report.runners_silent, "runners not heard" if report.runners_silent != 1 else "runner not heard"),
         (report.not_saved, "not saved for more than 1 h"),
         (report.disks_full, "runners with a full disk" if report.disks_full != 1 else "runner with a full disk"),
+        (round(report.outcomes.percent_given_up) * report.outcomes.are_bad, "% of the last replies given up"),
     ):
         if count:
             totals.append(f"{count} {words}")

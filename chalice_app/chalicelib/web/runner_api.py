@@ -178,6 +178,7 @@ def sent(services: Services, token: str, request: SentRequest) -> SentAnswer:
             # The contact's latency: since the time that WhatsApp dates the message.
             ids = {"tenant": turn.tenant, "turn": turn.id, "runner": runner.id}
             log.info(LogEvent.REPLY_DELIVERED, extra={**ids, "latency_ms": now - turn.oldest_sent_at})
+            services.ended_turns.count(turn.tenant, now, ended=True)
         services.runners.silence(runner.id, turn.id, turn.revision)
         services.sessions.record_activity(services.sessions.get(request.tenant), now, reply=True)
         if again:

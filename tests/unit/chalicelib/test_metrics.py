@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 import app
 from chalicelib import log_context, metrics
 from chalicelib.errors import ActionRequired, PermanentError, TransientError
+from chalicelib.model.turn_rules.outcomes import TurnOutcomes
 from infrastructure.local.lambda_runtime.events import (
     LambdaContext,
     task_stopped_event,
@@ -58,6 +59,7 @@ def test_each_minute_emits_the_health_report_in_one_line(stage: Stage) -> None:
         "TenantsWaitingForPasskey": (0, "Count"),
         "SessionsWithoutRoom": (0, "Count"),
         "TenantsNotSaved": (0, "Count"),
+        "TurnsGivenUpPercent": (0, "Percent"),
         "Runners": (1, "Count"),
         "RunnersNotHeard": (1, "Count"),
         "RunnersWanted": (stage.services.fleet.service().desired, "Count"),
@@ -126,6 +128,23 @@ def test_a_refusal_that_is_answered_with_the_tenants_own_words_counts_as_both(st
     stage.lines()
     stage.think()
     assert {"GivesUp", "Replies"} <= set(values(stage.metrics()))
+    assert stage.services.ended_turns.lately(stage.clock()) == TurnOutcomes(ended=0, given_up=1)
+    stage.deliver()
+    assert stage.services.ended_turns.lately(stage.clock()) == TurnOutcomes(ended=1, given_up=1)
+
+
+def test_each_minute_emits_the_share_of_turns_that_were_given_up(stage: Stage) -> None:
+    stage.come_online()
+    for number in range(3):
+        stage.write(f"M{number}")
+        stage.llm.next = [PermanentError("refusal")]
+        stage.think()
+    for _ in range(7):
+        stage.services.ended_turns.count(T, stage.clock(), ended=True)
+    assert stage.services.ended_turns.lately(stage.clock()) == TurnOutcomes(ended=10, given_up=3)
+    stage.lines()
+    stage.reconcile()
+    assert values(stage.metrics())["TurnsGivenUpPercent"] == (30, "Percent")
 
 
 def test_a_runner_that_was_lost_is_counted_and_one_that_was_drained_is_not(stage: Stage) -> None:
@@ -151,7 +170,7 @@ def test_a_sync_that_changes_nothing_prints_nothing(stage: Stage) -> None:
 
 
 def test_every_metric_has_a_unit_that_cloudwatch_knows_and_every_counted_one_exists() -> None:
-    assert set(metrics.UNITS.values()) <= {"Count", "Seconds", "Milliseconds"}
+    assert set(metrics.UNITS.values()) <= {"Count", "Percent", "Seconds", "Milliseconds"}
     assert {name for counted in metrics.COUNTED.values() for name in counted} <= set(metrics.UNITS)
 
 

@@ -32,6 +32,7 @@ def mount(admin: AdminPages) -> None:
             template,
             operator,
             page=page,
+            outcomes=admin.services.ended_turns.lately(admin.services.clock()),
             address=lambda path, number: _address(path, page, number),
             searched=page.counts.total >= SEARCHED_FROM or bool(page.words),
             longest_search=MAX_WORDS,

@@ -130,7 +130,7 @@ def test_more_tenants_than_fit_are_counted_and_read_without_asking_for_each(serv
     services.table._before = asked.append  # type: ignore[attr-defined]
     page = shown(services)
     assert len(rows(page)) == 200 and "5 more lines are not shown" in page.text
-    assert sorted(asked) == ["get many", "query", "query", "query"]
+    assert sorted(asked) == ["get many", "get many", "query", "query", "query"]
     assert len(rows(shown(services, rows=7))) == 7
     assert len(rows(shown(services, rows="many"))) == 200
 
@@ -191,3 +191,12 @@ def test_the_headline_counts_unscanned_codes_and_silent_runners(services: Servic
     assert console.headline(stands) == "1 should run, 0 online, 1 waiting for room on a runner, 1 runner not heard"
     clock.pass_seconds(-10)
     assert "1 waiting for the owner’s scan" in console.headline(health_report.read(services))
+
+
+def test_the_headline_says_when_many_replies_were_given_up(services: Services, clock: Clock) -> None:
+    for number in range(10):
+        services.ended_turns.count("someaaaaaa", clock(), ended=True, given_up=number < 3)
+    assert console.headline(health_report.read(services)).endswith(", 30 % of the last replies given up")
+    for _ in range(5):
+        services.ended_turns.count("someaaaaaa", clock(), ended=True)
+    assert "given up" not in console.headline(health_report.read(services))

@@ -14,6 +14,7 @@ from app import app
 from chalicelib import metrics
 from chalicelib.log_events import LogEvent
 from chalicelib.model.mail_address import MAX_RECIPIENTS
+from chalicelib.model.turn_rules.outcomes import GIVEN_UP_AT_MOST_PERCENT
 from infrastructure.checkout import REPOSITORY
 from infrastructure.packaging import template
 from runner.log_events import LogEvent as RunnerLogEvent
@@ -154,6 +155,13 @@ def test_every_function_that_fails_or_is_throttled_rings_an_alarm() -> None:
             assert {part["MetricName"] for part in parts} == {"Errors", "Throttles"}
             rings[function] = alarm["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-function-")
     assert rings == functions()
+
+
+def test_the_alarm_about_turns_that_were_given_up_has_the_rule_of_the_code() -> None:
+    alarm = ALARMS["GivenUpOften"]
+    assert (alarm["MetricName"], alarm["ComparisonOperator"]) == ("TurnsGivenUpPercent", "GreaterThanThreshold")
+    assert alarm["Threshold"] == GIVEN_UP_AT_MOST_PERCENT
+    assert f"more than {GIVEN_UP_AT_MOST_PERCENT} %" in alarm["AlarmDescription"]
 
 
 def test_every_dead_letter_queue_rings_an_alarm() -> None:

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.model import Assignment, Problem, Runner, RunnerState, Session, Tenant, TenantState
+from chalicelib.model.turn_rules.outcomes import TurnOutcomes
 from chalicelib.store.table import Table
 from chalicelib.store.tenants import Tenants
 from chalicelib.store.timeline import Timeline
@@ -199,3 +200,11 @@ def test_nouns_have_their_number() -> None:
     found = lines.check_runners(some_lines(runners=(RUNNER,)), commit="abc", wa_js="4.6.0", again="again")
     assert found[0].subject == "1 runner, 1 session"
     assert lines.check_tenants(some_lines())[0].subject == "0 of 0 lines that should run do (0 tenants)"
+
+
+@pytest.mark.parametrize(("given_up", "wrong"), [(0, False), (2, False), (3, True)])
+def test_replies_that_were_given_up_lately_are_counted_and_too_many_are_bad(given_up: int, wrong: bool) -> None:
+    result = lines.check_outcomes(replace(some_lines(), outcomes=TurnOutcomes(ended=10, given_up=given_up)))
+    assert result.state is (State.BAD if wrong else State.OK)
+    assert result.subject == f"{given_up} of 10 turns that ended lately were given up"
+    assert not wrong or "#given-up-often" in result.fix
