@@ -46,7 +46,11 @@ def send(services: "Services", url: str, text: str) -> None:
     tries = services.counters.count_in_window("webhook", "tries", HOUR, services.clock())
     if tries > MAX_TRIES_PER_HOUR:
         raise TransientError("The webhook was tried ten times within the hour; this will be tried again.")
-    status = services.post_webhook(url, json.dumps({"text": text}).encode())
+    require_taken(services.post_webhook(url, json.dumps({"text": text}).encode()))
+
+
+def require_taken(status: int) -> None:
+    """Raises as ``send`` does for an HTTP status that is no success."""
     if status == 429 or status >= 500:
         raise TransientError(f"The webhook is busy (HTTP {status}); this will be tried again.")
     if not 200 <= status < 300:
@@ -72,7 +76,7 @@ def post(url: str, body: bytes, seconds: Callable[[], float]) -> int:
         return max(0.001, ends_at - seconds())
 
     try:
-        address = public_address(_look_up(host, port))
+        address = public_address(look_up(host, port))
         with socket.create_connection((address, port), timeout=left()) as plain:
             plain.settimeout(left())
             with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure:
@@ -91,11 +95,16 @@ def public_address(found: Iterable[str]) -> str:
     return addresses[0]
 
 
-def _look_up(host: str, port: int) -> list[str]:
-    """Returns the host's addresses; the look-up itself has no timeout, and is left to its thread."""
+def look_up(host: str, port: int) -> list[str]:
+    """Returns the host's addresses; the look-up itself has no timeout, and is left to its thread.
+
+    Raises OSError, also for a name that is none.
+    """
     pool = ThreadPoolExecutor(1, thread_name_prefix="webhook")
     try:
         found = pool.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(TIMEOUT_SECONDS)
+    except UnicodeError:  # a label is empty, or longer than names have it
+        raise OSError("not a name") from None
     finally:
         pool.shutdown(wait=False)
     return [str(each[4][0]) for each in found]

@@ -105,7 +105,12 @@ class NoticeBatches:
             item = self._table.update(Update(*_KEY, set=changes, when=free & due))
         except ConditionFailed:
             return None
-        return Held(claim, one(item, _batch_from), one(item, _owed_from) or {}, one(item, _failures_from) or 0)
+        return _held_from(item)
+
+    def look(self) -> Held | None:
+        """Returns what the last sender left, and claims nothing; None before the first batch."""
+        item = self._table.get(*_KEY)
+        return None if item is None else _held_from(item)
 
     def store(self, held: Held, batch: Batch) -> bool:
         """Stores the batch before it is sent, and after each channel that got it; False if the claim is over."""
@@ -125,6 +130,12 @@ class NoticeBatches:
             self._table.update(Update(*_KEY, set=changes, when=Attr("claim").eq(held.claim)))
             return True
         return False
+
+
+def _held_from(item: Item) -> Held:
+    """Returns what the last sender left, as far as it can be read."""
+    owed, failures = one(item, _owed_from) or {}, one(item, _failures_from) or 0
+    return Held(item.get("claim", ""), one(item, _batch_from), owed, failures)
 
 
 @readable

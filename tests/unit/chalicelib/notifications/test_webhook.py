@@ -168,7 +168,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     trusting = ssl.create_default_context(cafile=str(pem))
     monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
     monkeypatch.setattr(webhook, "public_address", lambda found: "127.0.0.1")
-    monkeypatch.setattr(webhook, "_look_up", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(webhook, "look_up", lambda host, port: ["127.0.0.1"])
     listener = socket.create_server(("127.0.0.1", 0))
     requests: list[bytes] = []
     threads: list[threading.Thread] = []
@@ -208,3 +208,10 @@ def test_a_place_that_does_not_answer_in_time_is_out_of_reach(served: Any, answe
     with pytest.raises(TransientError) as failed:
         webhook.post(url, b"{}", lambda: next(ticks, 100.0))
     assert "secret" not in str(failed.value) and failed.value.__cause__ is None
+
+
+@pytest.mark.parametrize("host", ["a..example.com", f"{'x' * 64}.example.com"])
+def test_a_name_that_is_none_is_out_of_reach(host: str) -> None:
+    """It is an error of the webhook's, so that the operators' mail goes on."""
+    with pytest.raises(TransientError):
+        webhook.post(f"https://{host}/secret", b"{}", lambda: 0.0)
