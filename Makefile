@@ -179,7 +179,7 @@ destroy: python ## AWS: delete a stage and keep its data (STAGE=…; DATA=delete
 	@$(DEPLOYING) infrastructure.deploying destroy
 
 .PHONY: doctor
-doctor: ## check the health of this machine's installation (DATA=…), or of a stage on AWS (STAGE=…)
+doctor: ## check the health of this machine's installation (DATA=…), or of a stage on AWS (STAGE=…); TRY_WEBHOOK=1 posts a test message
 	@$(call IF_MINE,python)
 	@$(DEPLOYING) infrastructure.doctor
 

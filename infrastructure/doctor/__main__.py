@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infrastructure.checkout import REPOSITORY, release_of
 from infrastructure.checks import CheckResult, any_bad
 from infrastructure.deploying.aws.account import Account
-from infrastructure.doctor import machine, stage
+from infrastructure.doctor import machine, news, stage
 from infrastructure.local import settings as local_settings
 from infrastructure.local.service.installation import with_service
 
@@ -19,14 +19,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     """Prints a line for each check; returns 0 if nothing is bad, 1 otherwise."""
     commit = release_of(REPOSITORY, environment)
     now, wa_js = time.time_ns() // 1_000_000, stage.wa_js_of(REPOSITORY)
+    post = news.post_once if environment.get(news.TRY_WEBHOOK) else None
     name = environment.get("STAGE", "")
     try:
         if name:
             account = Account.of_operator(environment)
-            results = stage.examine(stage.Stage(account, name, commit, wa_js, now, time.sleep))
+            results = stage.examine(stage.Stage(account, name, commit, wa_js, now, time.sleep, post=post))
         else:
             settings = local_settings.parse(arguments, with_service(environment))
-            results = machine.examine(machine.Machine(settings, commit, wa_js, now, time.sleep))
+            results = machine.examine(machine.Machine(settings, commit, wa_js, now, time.sleep, post=post))
     except (local_settings.CannotStart, ClientError, BotoCoreError) as error:
         print(error, file=sys.stderr)
         return 1

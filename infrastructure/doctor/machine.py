@@ -10,9 +10,10 @@ from typing import Any
 
 import psutil
 
-from infrastructure.checks import CheckResult, bad, counted, ok, run_check
+from infrastructure.checks import CheckResult, bad, counted, ok, run_check, unknown
+from infrastructure.deploying.aws import operators_webhook
 from infrastructure.deploying.readiness import Health, check_health
-from infrastructure.doctor import lines
+from infrastructure.doctor import lines, news
 from infrastructure.doctor.backups import check_backups
 from infrastructure.doctor.stage import check_answer
 from infrastructure.local import preflight
@@ -41,6 +42,8 @@ class Machine:
     now: int
     pause: Callable[[float], None]
     check_health: Callable[[str], Health] = check_health
+    #: posts a test message to the webhook; None: none is posted
+    post: news.Post | None = None
 
 
 def examine(machine: Machine) -> list[CheckResult]:
@@ -61,6 +64,7 @@ def examine(machine: Machine) -> list[CheckResult]:
     results += check_ports(running["ports"], commands_of(settings.data))
     results += check_addresses(machine, str(running["admin"]).removesuffix("/admin"))
     results += check_lines(machine, running)
+    results += check_news(machine, running)
     results += [check_state(settings.data), check_outbox(settings.data, machine.now)]
     return results
 
@@ -143,6 +147,26 @@ def check_lines(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
         return run_check("the key", lambda: lines.check_secrets(kms, f"alias/{stack}", read))
 
     return [*run_check("the table", check_table), *results]
+
+
+def check_news(machine: Machine, running: dict[str, Any]) -> list[CheckResult]:
+    """Checks that somebody hears of problems, and that what is to be heard arrives."""
+    aws, stack, commands = Aws(**running["aws"]), machine.settings.stack, commands_of(machine.settings.data)
+    mail = running.get("operators_mail")
+
+    def ways() -> list[CheckResult]:
+        if mail is None:
+            return [unknown("who hears of problems", "the release that runs does not say: known once it is upgraded")]
+        url = operators_webhook.read(aws.client("ssm"), stack)
+        found = news.Ways(
+            mail["addresses"], url, setting="OPERATOR_EMAIL", set=commands.set, mail_leaves=mail["leaves"]
+        )
+        return news.check_ways(found, post=machine.post)
+
+    def waiting() -> list[CheckResult]:
+        return news.check_news(news.read(aws.client("dynamodb"), stack, machine.pause), machine.now)
+
+    return [*run_check("who hears of problems", ways), *run_check("news on its way", waiting)]
 
 
 def check_state(data: Path) -> CheckResult:

@@ -9,12 +9,12 @@ from typing import Any
 from chalicelib.model.public_address import unfit_path, unfit_reason
 from infrastructure.checks import CheckResult, any_bad, bad, ok, run_check
 from infrastructure.deploying import prerequisites
-from infrastructure.deploying.aws import bootstrap_token, images, public_address, quotas, sender
+from infrastructure.deploying.aws import bootstrap_token, images, operators_webhook, public_address, quotas, sender
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.stack import Stack
 from infrastructure.deploying.readiness import Health, check_health
 from infrastructure.deploying.settings import stack_name
-from infrastructure.doctor import lines
+from infrastructure.doctor import lines, news
 
 #: The times of tokens and presigned links are compared with other clocks.
 SKEW_SECONDS = 30.0
@@ -36,6 +36,8 @@ class Stage:
     now: int
     pause: Callable[[float], None]
     check_health: Callable[[str], Health] = check_health
+    #: posts a test message to the webhook; None: none is posted
+    post: news.Post | None = None
 
     @property
     def stack(self) -> str:
@@ -56,6 +58,7 @@ def examine(stage: Stage) -> list[CheckResult]:
     results += run_check("the public address", lambda: check_public_address(stage))
     results += run_check("the runners' service", lambda: check_service(stage))
     results += check_lines(stage)
+    results += check_news(stage, parameters)
     results += run_check("the queues", lambda: check_queues(stage.account.client("sqs"), stage.stack))
     results += run_check("schedules", lambda: check_schedules(stage.account.client("events"), stack))
     results += run_check("alarms", lambda: check_alarms(stage.account.client("cloudwatch"), stage.stack))
@@ -134,6 +137,21 @@ def check_lines(stage: Stage) -> list[CheckResult]:
         return run_check("the KMS key", lambda: lines.check_secrets(kms, f"alias/{stage.stack}", read))
 
     return [*run_check("the table", check_table), *results]
+
+
+def check_news(stage: Stage, parameters: dict[str, str]) -> list[CheckResult]:
+    """Checks that somebody hears of problems, and that what is to be heard arrives."""
+    addresses = [each for each in parameters.get("OperatorsEmail", "").split(",") if each.strip()]
+
+    def ways() -> list[CheckResult]:
+        url = operators_webhook.read(stage.account.client("ssm"), stage.stack)
+        found = news.Ways(len(addresses), url, setting="OPERATORS_EMAIL", set=lambda setting: f"{AGAIN} with {setting}")
+        return news.check_ways(found, post=stage.post)
+
+    def waiting() -> list[CheckResult]:
+        return news.check_news(news.read(stage.account.client("dynamodb"), stage.stack, stage.pause), stage.now)
+
+    return [*run_check("who hears of problems", ways), *run_check("news on its way", waiting)]
 
 
 def check_queues(sqs: Any, stack: str) -> list[CheckResult]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from infrastructure.local import operators, preflight, recovery, resources
@@ -20,6 +19,7 @@ from infrastructure.local.environment import current_commit, local_environment
 from infrastructure.local.former_release import FormerRelease
 from infrastructure.local.lambda_runtime.events import mail_bounced_event
 from infrastructure.local.mail import outbox, spool
+from infrastructure.local.mail.operators_mail import operators_mail
 from infrastructure.local.mail.relay import Relay, smtp
 from infrastructure.local.mail.spool import Mail
 from infrastructure.local.operators import Operator
@@ -139,9 +139,7 @@ class LocalStack:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -250,6 +248,7 @@ class LocalStack:
             "admin": self.admin_url,
             "outbox": self.outbox_url,
             "phone": self.phone_url,
+            "operators_mail": operators_mail(self.settings),
             "aws": asdict(self.aws),
         }
         (self.settings.data / "stack.json").write_text(json.dumps(content, indent=1))

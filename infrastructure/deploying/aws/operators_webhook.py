@@ -21,3 +21,12 @@ def store(ssm: Any, stack: str, url: str) -> None:
 def delete(ssm: Any, stack: str) -> None:
     """Deletes the address, if there is one."""
     ssm.delete_parameters(Names=[name(stack)])
+
+
+def read(ssm: Any, stack: str) -> str:
+    """Returns the address, a secret; empty if there is none."""
+    try:
+        value = ssm.get_parameter(Name=name(stack), WithDecryption=True)["Parameter"]["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        return ""
+    return str(value).strip()

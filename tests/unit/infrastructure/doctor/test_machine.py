@@ -4,9 +4,12 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
+from chalicelib.store.table import Table
 from infrastructure.checks import State
 from infrastructure.deploying.readiness import Health
 from infrastructure.doctor import machine
@@ -14,6 +17,7 @@ from infrastructure.doctor.machine import Machine
 from infrastructure.local.settings import Settings
 from infrastructure.local.table.room import ROOM_TO_START_BYTES
 from runner.disk import ROOM_TO_HOST_BYTES, ROOM_TO_SAVE_BYTES
+from tests.unit.conftest import REGION, STACK
 from tests.unit.infrastructure.doctor.test_lines import NOW, URL, bads
 
 
@@ -110,3 +114,39 @@ def test_a_state_that_was_never_written_or_is_not_whole_is_bad(tmp_path: Path) -
     (state / "ssm.json").write_text("{")
     [sentence] = bads([machine.check_state(tmp_path)])
     assert sentence.startswith(f"{state / 'ssm.json'} is damaged (Expecting property name")
+
+
+class FakeAws:
+    """The stores of a running stack: a webhook in SSM or none, and no notice."""
+
+    def __init__(self, **given: str) -> None:
+        pass
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, region_name=REGION)
+
+
+@pytest.mark.parametrize(
+    ("said", "webhook", "found"),
+    [
+        ({"addresses": 1, "leaves": True}, "", ""),
+        ({"addresses": 1, "leaves": False}, "", "nobody hears of problems: mails to operators stay in the outbox"),
+        ({"addresses": 0, "leaves": False}, "", "nobody hears of problems: no operator's address is set"),
+        ({"addresses": 1, "leaves": True}, "http://hooks.example.com/secret", "the operators' webhook: it does not"),
+        (None, "", "who hears of problems"),
+    ],
+)
+def test_it_is_checked_who_hears_of_problems(
+    table: Table, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any] | None, webhook: str, found: str
+) -> None:
+    monkeypatch.setattr(machine, "Aws", FakeAws)
+    if webhook:
+        boto3.client("ssm", region_name=REGION).put_parameter(
+            Name=f"/{STACK}/operators-webhook", Value=webhook, Type="SecureString"
+        )
+    here = Machine(Settings(stack=STACK), "abc", "4.6.0", NOW, lambda seconds: None)
+    *ways, waiting = machine.check_news(here, {"aws": {}} | ({"operators_mail": said} if said else {}))
+    assert waiting.state is State.OK
+    needy = [each for each in ways if each.state is not State.OK]
+    assert [each.subject.startswith(found) for each in needy] == [True] * bool(found)
+    assert all(each.state is (State.BAD if said else State.UNKNOWN) for each in needy)

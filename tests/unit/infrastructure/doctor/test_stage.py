@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from infrastructure.checkout import REPOSITORY
 from infrastructure.checks import State
-from infrastructure.deploying.aws import images
+from infrastructure.deploying.aws import images, operators_webhook
 from infrastructure.deploying.aws.account import Account
 from infrastructure.deploying.aws.stack import Stack
 from infrastructure.deploying.readiness import Health
@@ -181,6 +181,8 @@ def test_every_part_of_a_stage_is_checked_even_if_others_cannot_be(account: Acco
         "queue",
         "schedules",
         "alarms",
+        "hears of problems",
+        "news",
         "token",
         "image",
         "SES",
@@ -202,3 +204,20 @@ class Refusing:
 
 def test_the_checkouts_wa_js_is_known() -> None:
     assert stage.wa_js_of(REPOSITORY).count(".") == 2
+
+
+@pytest.mark.parametrize(
+    ("operators", "webhook", "wrong"),
+    [
+        ("a@agency.example,b@agency.example", "", False),
+        ("", "", True),
+        ("", "https://10.0.0.1/secret", True),
+        ("a@agency.example", "https://10.0.0.1/secret", True),
+    ],
+)
+def test_it_is_checked_who_hears_of_problems(account: Account, operators: str, webhook: str, wrong: bool) -> None:
+    if webhook:
+        operators_webhook.store(account.client("ssm"), STACK, webhook)
+    found = stage.check_news(a_stage(account), {"OperatorsEmail": operators})
+    assert bool(bads(found)) is wrong and "secret" not in " ".join(map(str, found))
+    assert ("nobody hears" in " ".join(bads(found))) is (not operators and not webhook)
