@@ -122,7 +122,7 @@ class FakeAws:
     def __init__(self, **given: str) -> None:
         pass
 
-    def client(self, service: str) -> Any:
+    def client(self, service: Any) -> Any:
         return boto3.client(service, region_name=REGION)
 
 

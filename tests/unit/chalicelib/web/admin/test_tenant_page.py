@@ -18,6 +18,17 @@ from tests.unit.support.admin_browser import OLGA, Admin
 from wire import Phase, ProblemCode
 
 
+def test_the_list_says_when_many_replies_were_given_up(olga: Admin, clock: Clock) -> None:
+    olga.create(name="Zoo")
+    for number in range(10):
+        olga.services.ended_turns.count("anybody", clock(), ended=True, given_up=number < 3)
+    for path in ("/admin", "/admin/live"):
+        assert "30 % of the last replies were given up" in olga.browser.get(path).text
+    for _ in range(5):
+        olga.services.ended_turns.count("anybody", clock(), ended=True)
+    assert "given up" not in olga.browser.get("/admin").text
+
+
 def test_the_list_shows_the_state_of_every_tenant(olga: Admin, clock: Clock) -> None:
     assert "No tenants yet" in olga.browser.get("/admin").text
     online, broke, paused = olga.create(name="Zoo"), olga.create(name="Bakery"), olga.create(name="Attic")
