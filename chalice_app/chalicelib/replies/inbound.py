@@ -161,6 +161,10 @@ class _Arrivals:
             self._record_wish(chat, message, classified)
             return apply_change(self.services, self.tenant, chat, message, latest, self.now), chat
         if not classified.is_stored:
+            if message.deleted and found is not None and classified.reason is SkipReason.HISTORY:
+                # Nothing else is kept of it: messages since the linking may quote it.
+                deleted = Classification(Outcome.SKIPPED, SkipReason.DELETED, keeps_content=False)
+                self._store(found, message, deleted, arrival(self.now, index))
             return classified, chat
         new_to = self.session.number if began_after_linking(message, chat, self.session) else None
         chat = self.services.chats.record(self.tenant.id, message, found, new_to)

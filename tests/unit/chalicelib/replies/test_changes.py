@@ -305,6 +305,18 @@ def test_a_deletion_of_a_message_that_was_never_handed_in_erases_the_quotes_of_i
     assert FRIDAY not in everything(line)
 
 
+def test_a_deleted_message_from_before_the_linking_leaves_no_quote(line: Services, clock: Clock) -> None:
+    since = line.sessions.get(T).answers_since or clock()
+    quoting = {"quote": Quote(id="M1", text=FRIDAY)}
+    hand_in(line, message(clock, "M2", "This one.", **quoting))
+    assert FRIDAY in everything(line)
+    [answer] = hand_in(line, message(clock, "M1", "", deleted=True, sent_at_ms=since - 60_000))
+    assert (answer.outcome, answer.reason) == (Outcome.SKIPPED, SkipReason.HISTORY)
+    hand_in(line, message(clock, "M3", "And this?", **quoting))
+    assert FRIDAY not in everything(line)
+    assert line.unanswered.latest(T) == []
+
+
 def test_a_message_that_is_deleted_while_its_answer_is_sent_leaves_no_copy_once_it_is(
     line: Services, clock: Clock
 ) -> None:
