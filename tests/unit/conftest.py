@@ -265,6 +265,7 @@ class FakeLlmClient:
         self.asked: list[tuple[ChatLine, ...]] = []
         self.told: list[str] = []
         self.keys: list[str] = []
+        self.assistants: list[Assistant] = []
         self.next: list[str | Exception] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
@@ -272,6 +273,7 @@ class FakeLlmClient:
         self, api_key: str, assistant: Assistant, history: Sequence[ChatLine], *, tenant: str, chat: str, turn: str
     ) -> SimpleNamespace:
         self.keys.append(api_key)
+        self.assistants.append(assistant)
         *chat_lines, facts = history
         self.asked.append(tuple(chat_lines))
         self.told.append(facts.text)

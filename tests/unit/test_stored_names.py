@@ -109,6 +109,7 @@ ADDED_SINCE = {
     *(f"StoredMessage.{name}" for name in ("version", "edited_at", "copies")),
     *(f"Policies.{name}" for name in ("audience", "answer_without_words", "wordless_notice")),
     *("Policies.introduction_off_reason", "Policies.introduction_words", "Chat.introduced_at", "Turn.introduced_at"),
+    *(f"Policies.{name}" for name in ("own_subjects_only", "emergency", "emergency_words")),
     "Tenant.country",
     *(f"Chat.{name}" for name in ("new_to", "changes", "muted_until", "stopped_at", "resumed_at")),
     *(f"Chat.{name}" for name in ("stop_confirmed_at", "wordless_notice_at", "last_turns")),

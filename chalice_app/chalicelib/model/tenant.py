@@ -88,6 +88,12 @@ class Policies:
     introduction_off_reason: str = ""
     #: stand after the fixed part of the introduction; empty: ours
     introduction_words: str = ""
+    #: the model is instructed to decline what does not concern the business
+    own_subjects_only: bool = True
+    #: the model is instructed to begin an answer about an emergency with a sentence
+    emergency: bool = False
+    #: that sentence; empty: ours
+    emergency_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The texts that contacts read and no model writes: fixed sentences, and the introduction; in the tenant's language."""
+"""The texts that contacts read and no model writes: in the tenant's language."""
 
 from chalicelib.model.conduct.introduction import is_introduction_due
 from chalicelib.model.fixed_sentences import FixedSentence
-from chalicelib.model.tenant import Tenant
+from chalicelib.model.tenant import Policies, Tenant
 from chalicelib.model.turn_rules.view import ChatView
 from chalicelib.rendering.languages import translator
 
@@ -10,6 +10,18 @@ from chalicelib.rendering.languages import translator
 def fixed_sentence(tenant: Tenant, sentence: FixedSentence) -> str:
     """Returns the text of a fixed sentence."""
     return translator(tenant.language)(f"chat.{sentence}")
+
+
+def emergency_sentence(policies: Policies, language: str) -> str:
+    """Returns the sentence that an answer about an emergency begins with: the tenant's or ours; empty for none."""
+    if not policies.emergency:
+        return ""
+    return policies.emergency_words or default_emergency_words(language)
+
+
+def default_emergency_words(language: str) -> str:
+    """Returns our own sentence for an emergency."""
+    return translator(language)("chat.emergency")
 
 
 def introduction_of(view: ChatView, now: int, sentence: FixedSentence | None = None) -> str:

@@ -43,7 +43,16 @@ _policies = TypeAdapter(Policies)
 #: A change of a problem is tried this many times while other processes change the same problem.
 ATTEMPTS = 5
 #: Policies of later releases: stored only where they differ from the default, which is what an older item means.
-_SPARSE = ("audience", "answer_without_words", "wordless_notice", "introduction_off_reason", "introduction_words")
+_SPARSE = (
+    "audience",
+    "answer_without_words",
+    "wordless_notice",
+    "introduction_off_reason",
+    "introduction_words",
+    "own_subjects_only",
+    "emergency",
+    "emergency_words",
+)
 
 
 class Tenants:

@@ -6,13 +6,14 @@ from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, ValidationInfo
 
-from chalicelib.model import Audience, GroupAnswers, Policies
+from chalicelib.assistants.opened_assistant import instructed
+from chalicelib.model import Assistant, Audience, GroupAnswers, Policies
 from chalicelib.model.mail_address import ascii_address
 from chalicelib.model.messages.phone_numbers import countries
 from chalicelib.rendering.languages import LANGUAGES
 from chalicelib.web.admin.assistant.fields import parse_key, parse_optional_key
 from chalicelib.web.admin.assistant.form import AssistantForm
-from chalicelib.web.admin.conduct_fields import ConductFields
+from chalicelib.web.admin.conduct.fields import ConductFields
 from chalicelib.web.admin.form import is_checked, one_of, whole_number
 from chalicelib.web.admin.phone_lists import WrongEntries, parse_phone_list
 from chalicelib.web.admin.text_field import invalid, parse_line, parse_lines
@@ -104,6 +105,10 @@ class TenantForm(AssistantForm):
     country: Annotated[str, BeforeValidator(_parse_country)] = ""
     #: no default: it is chosen
     audience: Annotated[Audience, BeforeValidator(one_of(Audience))] = Audience.UNKNOWN
+
+    def instructed(self, assistant: Assistant, policies: Policies) -> Assistant:
+        """Returns the assistant as a reply calls it, with our own instructions."""
+        return instructed(assistant, business=self.name, language=self.language, policies=policies)
 
 
 class NewTenantForm(TenantForm):

@@ -61,7 +61,8 @@ def mount(admin: AdminPages) -> None:
             return admin.pages.redirect(f"/admin/tenants/{tenant_id}?done={result}")
         try:
             form = NewTenantForm.parse(fields, servers=admin.services.openai_servers)
-            assistant = require_passed(admin.services.llm.check(form.api_key, form.assistant()), form.assistant())
+            as_called = form.instructed(form.assistant(), form.policies())
+            assistant = require_passed(admin.services.llm.check(form.api_key, as_called), form.assistant())
             result = save(admin, tenant_id, form, assistant, by=operator.email)
         except Invalid as error:
             return render_form(admin, operator, "new.html", fields, errors=error.fields, status=422)

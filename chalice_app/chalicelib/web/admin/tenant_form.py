@@ -8,7 +8,7 @@ from chalice.app import Response
 from chalicelib.rendering.languages import LANGUAGE_NAMES
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.assistant.section import assistant_context
-from chalicelib.web.admin.conduct_fields import conduct_context
+from chalicelib.web.admin.conduct.fields import conduct_context
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.places import list_countries, list_time_zones
 from chalicelib.web.messages import AUDIENCE_LABELS, GROUP_LABELS

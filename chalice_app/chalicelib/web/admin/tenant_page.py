@@ -20,7 +20,8 @@ from chalicelib.sessions.missed import answer_missed, missed_chats
 from chalicelib.store.operators import OperatorSession
 from chalicelib.web.admin.assistant.description import describe_assistant
 from chalicelib.web.admin.assistant.form import assistant_fields, needs_other_key
-from chalicelib.web.admin.conduct_fields import conduct_as_fields
+from chalicelib.web.admin.conduct.description import describe_conduct
+from chalicelib.web.admin.conduct.fields import conduct_as_fields
 from chalicelib.web.admin.forms import EditTenantForm
 from chalicelib.web.admin.layout import AdminPages
 from chalicelib.web.admin.new_tenant import require_passed
@@ -89,6 +90,7 @@ class TenantPage:
             usage=usage_of(self.services, found),
             audiences=AUDIENCE_LABELS,
             groups=GROUP_LABELS,
+            conduct=describe_conduct(found),
             automatic_texts=self.services.automatic_texts.recognised(tenant, now=self.services.clock()),
             **self._live_context(found),
         )
@@ -153,7 +155,8 @@ class TenantPage:
             form = EditTenantForm.parse(fields, found.policies, servers=self.services.openai_servers)
             assistant = form.assistant(former)
             if form.api_key:
-                assistant = require_passed(self.services.llm.check(form.api_key, assistant), assistant)
+                as_called = form.instructed(assistant, form.policies(found.policies))
+                assistant = require_passed(self.services.llm.check(form.api_key, as_called), assistant)
             elif needs_other_key(former, assistant):
                 raise Invalid(
                     {"api_key": "The stored key is another server's. Enter the key of the one that you chose."}

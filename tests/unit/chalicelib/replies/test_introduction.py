@@ -124,6 +124,15 @@ def test_a_line_that_does_not_introduce_itself_says_nothing(line: Services, cloc
     assert chat_of(line).introduced_at is None
 
 
+def test_each_call_has_our_own_instructions_after_the_tenants(line: Services, clock: Clock) -> None:
+    with_policies(line, replace(INTRODUCING, emergency=True))
+    ask(line, clock)
+    instructions = llm(line).assistants[-1].instructions
+    assert instructions.startswith("Be kind.\n\nRules of this service.")
+    assert 'an automatic assistant of "Bakery", and no person' in instructions
+    assert "call the emergency number of your country now" in instructions
+
+
 # -- a reply that nobody read counts for nothing -----------------------------------------------------------------------
 
 

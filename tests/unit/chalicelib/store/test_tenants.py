@@ -164,6 +164,7 @@ def test_only_policies_that_an_earlier_release_lacks_are_left_out(
 ) -> None:
     later = {"audience": Audience.UNSAVED, "answer_without_words": True, "wordless_notice": False}
     later |= {"introduction_off_reason": "Each contact signs it.", "introduction_words": "Ask me."}
+    later |= {"own_subjects_only": False, "emergency": True, "emergency_words": "Call 112."}
     for revision, given in enumerate((later, {}), start=1):
         policies = Policies(**given)  # type: ignore[arg-type]
         tenants.edit(hotel.id, {"policies": policies}, expected_revision=revision, now=7, by=OPERATOR)

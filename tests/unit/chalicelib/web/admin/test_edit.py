@@ -243,3 +243,38 @@ def test_a_form_of_the_former_release_leaves_the_introduction_on(olga: Admin) ->
     tenant = olga.create()
     assert olga.edit(tenant, takeover_minutes="90").status == 303  # it has no field for it
     assert not olga.services.tenants.get(tenant).policies.introduction_off_reason
+
+
+# -- our own instructions ----------------------------------------------------------------------------------------------
+
+
+def test_the_subjects_and_the_emergency_are_chosen_and_shown(olga: Admin) -> None:
+    tenant = olga.create()
+    page = olga.browser.get(f"/admin/tenants/{tenant}").text
+    assert "Subjects only this business’s" in page and "In an emergency" not in page
+    form = olga.browser.get(f"/admin/tenants/{tenant}/edit")
+    assert form.chosen("own_subjects_only") == "on" and "in der EU 112" in form.text
+    assert olga.edit(tenant, own_subjects_only="off", emergency="yes", emergency_words="").status == 303
+    policies = olga.services.tenants.get(tenant).policies
+    assert (policies.own_subjects_only, policies.emergency, policies.emergency_words) == (False, True, "")
+    page = olga.browser.get(f"/admin/tenants/{tenant}").text
+    assert "Subjects any" in page and "In an emergency Wenn jemand in Gefahr ist" in page
+    assert olga.browser.get(f"/admin/tenants/{tenant}/edit").chosen("own_subjects_only") == "off"
+    assert olga.edit(tenant, emergency="yes", emergency_words=" Rufen Sie\r\n144 an. ").status == 303
+    assert olga.services.tenants.get(tenant).policies.emergency_words == "Rufen Sie 144 an."
+    assert olga.edit(tenant, emergency_words="x" * 301).error("emergency_words")
+    assert olga.edit(tenant, own_subjects_only="some").error("own_subjects_only")
+
+
+def test_a_key_is_checked_with_the_instructions_of_a_reply_and_saved_without_ours(olga: Admin) -> None:
+    tenant = olga.create()
+    new_key = "sk-proj-zyxwvutsrqponmlk9876"
+    assert olga.edit(tenant, api_key=new_key, name="Inn", emergency="yes", emergency_words="Call 144.").status == 303
+    for (_, checked), name in zip(olga.llm.checked, ("Hotel Alpenblick", "Inn"), strict=True):
+        instructions = checked.instructions
+        assert instructions.startswith("You answer for the hotel.\n\nRules of this service.")
+        assert f'You are an automatic assistant of "{name}", and no person.' in instructions
+    assert '"Call 144."' in olga.llm.checked[1][1].instructions
+    saved = olga.services.tenants.get(tenant)
+    stored = olga.services.tenants.get_assistant(tenant, saved.assistant_version)
+    assert stored.instructions == "You answer for the hotel."
