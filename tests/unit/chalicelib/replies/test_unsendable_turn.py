@@ -50,6 +50,12 @@ def is_paused(line: Services, clock: Clock) -> None:
     released(line, clock)
 
 
+def is_paused_and_held(line: Services, clock: Clock) -> None:
+    """Its runner finishes the reply before it releases the session."""
+    line.tenants.set_state(T, TenantState.PAUSED, now=clock(), by="o")
+    line.placement.follow_state(T, clock())
+
+
 def grows_old(line: Services, clock: Clock) -> None:
     clock.pass_seconds(MAX_MESSAGE_AGE.total_seconds())
     beat(line, clock)
@@ -87,6 +93,7 @@ def stored(line: Services, turn: Turn) -> Turn:
         (is_paused, SkipReason.PAUSED),
         (grows_old, SkipReason.TOO_OLD),
         (is_alone, None),
+        (is_paused_and_held, None),
     ],
 )
 def test_it_ends_with_its_reason_once_no_runner_can_go_on_with_it(
