@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.quiet_hours import QuietHours
 from chalicelib.model.session import Session
 from chalicelib.model.tenant import INVITE_UNOPENED_FOR, Invite, Tenant
@@ -24,6 +25,7 @@ class OpenMatter(StrEnum):
     """The matters that are open about a line, in the order in which the digest names them."""
 
     DISCONNECTED = "disconnected"  #: it was linked, and is not any more
+    LINE_DOWN = "line_down"  #: it should run and does not, and no problem explains it
     PROBLEM = "problem"  #: the session, the assistant or the mail has a problem
     PASSKEY = "passkey"  #: the phone asked for a passkey, and nobody linked since
     NOT_LINKED = "not_linked"  #: the owner opened the link, and did not connect
@@ -56,6 +58,8 @@ def _open_of(tenant: Tenant, session: Session, invite: Invite | None, now: int) 
     for problem in (session.problem, tenant.assistant_problem, tenant.mail_problem):
         if problem is not None:
             yield DigestLine(tenant.id, tenant.name, OpenMatter.PROBLEM, problem.since, problem.code)
+    if NoticeKind.LINE_DOWN in session.open_news:
+        yield DigestLine(tenant.id, tenant.name, OpenMatter.LINE_DOWN, session.down_since or session.since)
     if session.linked:
         return
     if session.disconnected:

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.model import Invite, Problem, Session, TenantState, milliseconds
 from chalicelib.model.notices.digest import OpenMatter, day_of_digest, digest_of
+from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.quiet_hours import parse_quiet_hours
 from tests.unit.conftest import a_tenant
 from wire import Phase, ProblemCode
@@ -26,6 +27,7 @@ def a_link(**past: Any) -> Invite:
 
 
 LINKED = Session(T, number="4917", linked_at=1)
+DOWN = frozenset({NoticeKind.LINE_DOWN})
 BLOCKED = Problem(ProblemCode.BLOCKED, ago(days=2))
 
 
@@ -34,6 +36,10 @@ BLOCKED = Problem(ProblemCode.BLOCKED, ago(days=2))
     [
         (LINKED, None, None),
         (replace(LINKED, problem=BLOCKED), None, OpenMatter.PROBLEM),
+        (replace(LINKED, open_news=DOWN, down_since=ago(days=1)), None, OpenMatter.LINE_DOWN),
+        (replace(LINKED, open_news=DOWN, down_since=ago(hours=23)), None, None),
+        (replace(LINKED, open_news=DOWN, since=ago(days=2)), None, OpenMatter.LINE_DOWN),
+        (replace(LINKED, down_since=ago(days=2)), None, None),
         (replace(LINKED, problem=replace(BLOCKED, since=ago(hours=23))), None, None),
         (Session(T, logged_out_at=ago(days=1)), a_link(hours=900), OpenMatter.DISCONNECTED),
         (Session(T, logged_out_at=ago(hours=23)), a_link(hours=900), None),

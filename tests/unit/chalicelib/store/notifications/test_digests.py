@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.model import milliseconds
-from chalicelib.store.notifications.digests import CLAIMED_FOR, Digests
+from chalicelib.store.notifications.digests import CLAIMED_FOR, DigestAttempts, Digests
 from chalicelib.store.table import Table
 
 TODAY, TOMORROW = "2026-11-29", "2026-11-30"
@@ -17,22 +17,30 @@ def digests(table: Table) -> Digests:
 
 def test_one_sender_claims_a_digest_until_it_must_be_dead(digests: Digests) -> None:
     dead_at = NOW + milliseconds(CLAIMED_FOR)
-    assert digests.claim(TODAY, NOW) == 0
+    assert digests.claim(TODAY, NOW) == DigestAttempts(TODAY)
     assert digests.claim(TODAY, dead_at - 1) is None
-    assert digests.claim(TODAY, dead_at) == 0
+    assert digests.claim(TODAY, dead_at) == DigestAttempts(TODAY)
 
 
 def test_a_digest_that_was_sent_is_due_again_on_another_day(digests: Digests) -> None:
-    assert digests.claim(TODAY, NOW) == 0
+    assert digests.claim(TODAY, NOW) == DigestAttempts(TODAY)
     digests.record_sent(TODAY)
     assert digests.claim(TODAY, NOW) is None
-    assert digests.claim(TOMORROW, NOW) == 0
+    assert digests.claim(TOMORROW, NOW) == DigestAttempts(TOMORROW)
 
 
-def test_a_digest_that_failed_is_due_after_its_backoff_and_its_failures_end_with_success(digests: Digests) -> None:
-    assert digests.claim(TODAY, NOW) == 0
-    digests.record_failure(3, NOW + 1_000)
+def test_a_digest_that_failed_is_due_after_its_backoff_for_the_channels_that_are_left(digests: Digests) -> None:
+    assert digests.claim(TODAY, NOW) == DigestAttempts(TODAY)
+    digests.record_done(TODAY, {"webhook", "mail:a"})
+    digests.record_failure(TODAY, 3, NOW + 1_000)
     assert digests.claim(TODAY, NOW + 999) is None
-    assert digests.claim(TODAY, NOW + 1_000) == 3
+    assert digests.claim(TODAY, NOW + 1_000) == DigestAttempts(TODAY, 3, frozenset({"webhook", "mail:a"}))
     digests.record_sent(TODAY)
-    assert digests.claim(TOMORROW, NOW) == 0
+    assert digests.claim(TOMORROW, NOW) == DigestAttempts(TOMORROW)
+
+
+def test_what_a_channel_lacks_of_a_day_is_forgotten_on_the_next_one(digests: Digests) -> None:
+    assert digests.claim(TODAY, NOW) is not None
+    digests.record_done(TODAY, {"webhook"})
+    digests.record_failure(TODAY, 30, NOW + 1_000)
+    assert digests.claim(TOMORROW, NOW + 1_000) == DigestAttempts(TOMORROW)
