@@ -1,7 +1,8 @@
 """Handles bounces, complaints and refusals that SES reports (through EventBridge) after it took a mail.
 
 The owner whose address fails gets no mail about it, which would not arrive: the tenant shows the problem, and the
-operators have mail. Each event may come twice, late, or for an address that is no longer the owner's.
+operators have mail. Of an operator's own address the other operators hear, and the webhook. Each event may come twice,
+late, or for an address that is no longer the owner's.
 """
 
 import logging
@@ -20,7 +21,10 @@ from chalicelib.errors import NotFound
 from chalicelib.log_context import bind
 from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Problem, Tenant, milliseconds
+from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.notifications import notice_jobs
+from chalicelib.notifications.channels import channel_of
 from wire import ProblemCode
 
 if TYPE_CHECKING:
@@ -156,8 +160,7 @@ def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
     if mail.tag(KIND) == MailKind.TRIAL:
         return _handle_of_trial(services, parsed.detail)
     if mail.tag(KIND) in (MailKind.ATTENTION, MailKind.DIGEST):
-        log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra={"event": parsed.detail_type})
-        return EventOutcome.OPERATORS
+        return _handle_of_operators(services, parsed)
     try:
         tenant = services.tenants.get(mail.tag(TENANT))
     except NotFound:
@@ -165,6 +168,25 @@ def handle(services: "Services", event: Mapping[str, Any]) -> EventOutcome:
         return EventOutcome.IGNORED
     bind(tenant=tenant.id)
     return _handle_of_tenant(services, tenant, parsed)
+
+
+def _handle_of_operators(services: "Services", event: MailEvent) -> EventOutcome:
+    """Stores news of each operator whose mail did not arrive: the other operators and the webhook hear of it."""
+    fields = {"kind": event.detail.mail.tag(KIND), "event": event.detail_type}
+    if classify(event.detail).status is DeliveryStatus.DELAYED:
+        log.info(LogEvent.MAIL_DELAYED, extra=fields)
+        return EventOutcome.OPERATORS
+    log.error(LogEvent.MAIL_TO_OPERATORS_BOUNCED, extra=fields)
+    now, key = services.clock(), f"mail-event#{event.detail.mail.id}#{event.detail_type}"
+    for address in services.operators_emails:
+        channel = channel_of(address)
+        if address.casefold() not in event.detail.addresses or services.counters.total(channel, key, "heard"):
+            continue
+        news = News(channel, NoticeKind.OPERATORS_MAIL, NewsState.OPEN, now)
+        services.notices.make([news])
+        notice_jobs.request_sending(services, [news])
+        services.counters.count(channel, key, "heard", 1, expires_at=now + milliseconds(DEDUPLICATED_FOR))
+    return EventOutcome.OPERATORS
 
 
 def _handle_of_trial(services: "Services", detail: Detail) -> EventOutcome:

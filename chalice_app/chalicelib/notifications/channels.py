@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from chalicelib.errors import NotFound, Unreadable
 from chalicelib.model.notices.digest import DigestLine
-from chalicelib.model.notices.kinds import NoticeKind
+from chalicelib.model.notices.kinds import OF_INSTALLATION, NoticeKind
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.notifications import webhook
 from chalicelib.tokens import sha256
@@ -56,17 +56,28 @@ class WebhookChannel:
 def channels(services: "Services") -> Mapping[str, Channel]:
     """Returns the channels by the name under which a batch stores them: never an address."""
     found: dict[str, Channel] = {
-        f"mail:{sha256(address)[:16]}": MailChannel(services, address) for address in services.operators_emails
+        channel_of(address): MailChannel(services, address) for address in services.operators_emails
     }
     url = services.webhook_url()
     return {**found, "webhook": WebhookChannel(services, url)} if url else found
+
+
+def channel_of(address: str) -> str:
+    """Returns the name of the channel that mails to this address."""
+    return f"mail:{sha256(address)[:16]}"
 
 
 def notice_line(services: "Services", tenant: str, kind: NoticeKind, subject: Subject, since: int) -> NoticeLine:
     """Returns a line of the mail: client, kind and link, and nothing that a contact wrote.
 
     A tenant that cannot be read stands there by its id: the others' news does not wait for it.
+
+    Args:
+        tenant: or the channel, of news of the installation; then the operator's address stands there.
     """
+    if kind in OF_INSTALLATION:
+        name = next((address for address in services.operators_emails if channel_of(address) == tenant), tenant)
+        return NoticeLine(name, kind, subject, since, f"{services.base_url()}/admin/setup")
     try:
         name = services.tenants.get(tenant).name
     except (NotFound, Unreadable):

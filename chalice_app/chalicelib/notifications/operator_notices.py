@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import AnswerlineError, NotFound, Unreadable
+from chalicelib.log_events import LogEvent
 from chalicelib.model import milliseconds
-from chalicelib.model.notices.kinds import Recipient
+from chalicelib.model.notices.kinds import OF_INSTALLATION, Recipient
 from chalicelib.model.notices.notice import (
     Notice,
     NoticeLine,
@@ -42,7 +43,7 @@ def send_due(services: "Services", ends_at: int) -> None:
     owed = send_owed(services, held, ways, ends_at)
     batch = held.batch
     if batch is None or not batch.begun:
-        lines = _collect(services, told=bool(ways))
+        lines = _collect(services, ways)
         if not lines:
             services.notices.batches.end(held)
             return
@@ -52,8 +53,8 @@ def send_due(services: "Services", ends_at: int) -> None:
     _send(services, held, batch, ways, owed, ends_at)
 
 
-def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
-    """Returns a line for each notice that is due; without a channel nothing is due of any."""
+def _collect(services: "Services", ways: Mapping[str, Channel]) -> list[BatchLine]:
+    """Returns a line for each notice that is due; without a channel that may have it nothing is due of it."""
     lines = []
     now = services.clock()
     for candidate in services.notices.due(Recipient.OPERATORS, due_before=now, limit=LINES_OF_A_PARTITION):
@@ -63,7 +64,10 @@ def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
         if notice.heard_at is None:
             notice = with_former_mail(notice, services.notices.last_sent_by_former_release(notice))
         step = next_step(notice)
-        if step is None or not told:
+        others = ways.keys() - {notice.tenant}
+        if step is None or not others:
+            if step is not None and notice.kind in OF_INSTALLATION:  # no operator hears of anything: an alarm rings
+                log.error(LogEvent.NOTICE_NOT_SENT, extra={"kind": notice.kind, "given_up": True})
             services.notices.postpone(notice, None, now)
             continue
         due_at = max(earliest(step, notice.kind, services.quiet_hours, now), _kept_back_until(services, notice, now))
@@ -76,6 +80,8 @@ def _collect(services: "Services", *, told: bool) -> list[BatchLine]:
 
 def _kept_back_until(services: "Services", notice: Notice, now: int) -> int:
     """Returns until when operators do not hear of it: while they have paused the line, or it cannot be read."""
+    if notice.kind in OF_INSTALLATION:
+        return now
     try:
         waits = services.tenants.get(notice.tenant).paused
     except (NotFound, Unreadable):
@@ -98,11 +104,14 @@ def _send(
         if channel not in ways or channel in owed:
             continue  # the deployment no longer names it, or it fails and gets everything later
         try:
-            ways[channel].notify(_lines(services, batch))
+            if lines := _lines(services, batch, channel):
+                ways[channel].notify(lines)
         except AnswerlineError as error:
             log_failure(channel, error, attempts=held.failures + 1)
             continue
-        batch = replace(batch, left=tuple(each for each in batch.left if each != channel), begun=True)
+        batch = replace(
+            batch, left=tuple(each for each in batch.left if each != channel), begun=batch.begun or bool(lines)
+        )
         if not services.notices.batches.store(held, batch):
             return
     now = services.clock()
@@ -112,7 +121,7 @@ def _send(
         return
     for channel in batch.left:
         if channel in ways:
-            owed = owe(owed, channel, batch.lines)
+            owed = owe(owed, channel, [line for line in batch.lines if line.tenant != channel])
     if not services.notices.batches.store_owed(held, owed):
         return
     for line in batch.lines:
@@ -126,5 +135,10 @@ def _record_sent(services: "Services", line: BatchLine, at: int) -> None:
         services.notices.record_sent(replace(notice, revision=line.revision), line.subject, at)
 
 
-def _lines(services: "Services", batch: Batch) -> list[NoticeLine]:
-    return [notice_line(services, each.tenant, each.kind, each.subject, each.since) for each in batch.lines]
+def _lines(services: "Services", batch: Batch, channel: str) -> list[NoticeLine]:
+    """Returns the lines for a channel: not those about the channel itself."""
+    return [
+        notice_line(services, each.tenant, each.kind, each.subject, each.since)
+        for each in batch.lines
+        if each.tenant != channel
+    ]

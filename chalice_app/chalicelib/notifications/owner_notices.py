@@ -43,7 +43,8 @@ def send_due(services: "Services", tenant_id: str) -> bool:
         for notice in due:
             services.notices.postpone(notice, now + milliseconds(LOOKED_AT_AFTER), now)
         return True
-    isolation, taken = ErrorIsolation(), True
+    isolation = ErrorIsolation()
+    taken = True
     for notice in due:
         if taken:
             taken = isolation.run(f"{tenant_id} {notice.kind}", _send, services, tenant, session, notice) is not False

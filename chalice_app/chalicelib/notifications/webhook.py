@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: A call takes at most so long, its look-up of the name included.
 TIMEOUT_SECONDS: Final = 5.0
-#: The rate limit of tries, also of those that failed.
+#: The rate limit of tries, also of those that failed, in any hour.
 MAX_TRIES_PER_HOUR: Final = 10
 HOUR: Final = timedelta(hours=1)
 #: A message names so many lines; the list of tenants has them all.
@@ -43,8 +43,7 @@ def send(services: "Services", url: str, text: str) -> None:
         TransientError: it was not taken just now, or there were too many tries within the hour.
         PermanentError: the address is none that may be called, or does not take such a message.
     """
-    tries = services.counters.count_in_window("webhook", "tries", HOUR, services.clock())
-    if tries > MAX_TRIES_PER_HOUR:
+    if not services.counters.take("webhook", "tries", limit=MAX_TRIES_PER_HOUR, within=HOUR, now=services.clock()):
         raise TransientError("The webhook was tried ten times within the hour; this will be tried again.")
     require_taken(services.post_webhook(url, json.dumps({"text": text}).encode()))
 

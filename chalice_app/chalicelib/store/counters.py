@@ -1,12 +1,17 @@
 """Counters of a tenant in windows of time, for caps, rate limits and usage; they expire by themselves."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import Final
 
 from chalicelib.model import milliseconds
 from chalicelib.store.records.reader import one, readable
-from chalicelib.store.table import Item, Table, Update
+from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 from chalicelib.store.timeline import seconds
+
+#: A count that collides with another one is tried this many times.
+ATTEMPTS: Final = 5
 
 
 class Counters:
@@ -30,6 +35,25 @@ class Counters:
         length = milliseconds(window)
         return self.count(tenant, name, str(now // length), add, expires_at=now + 2 * length)
 
+    def take(self, tenant: str, name: str, *, limit: int, within: timedelta, now: int) -> bool:
+        """Counts one more; False, and nothing is counted, if there were ``limit`` in the time ``within`` before.
+
+        It holds for any such time, wherever it begins: the instants of the last ones are stored.
+        """
+        key = f"TENANT#{tenant}", f"COUNTER#{name}#latest"
+        for _ in range(ATTEMPTS):
+            item = self._table.get(*key)
+            recent = [at for at in one(item, _instants_from) or [] if at > now - milliseconds(within)]
+            if len(recent) >= limit:
+                return False
+            stored = (item or {}).get("instants")
+            unchanged = Attr("instants").not_exists() if stored is None else Attr("instants").eq(stored)
+            taken = {"instants": [*recent, now], "expires_at": seconds(now + milliseconds(within))}
+            with suppress(ConditionFailed):
+                self._table.update(Update(*key, set=taken, when=unchanged))
+                return True
+        return False  # others count all the time: the limit is reached at this moment
+
     def total_in_window(self, tenant: str, name: str, window: timedelta, now: int) -> int:
         """Returns the total of this window."""
         return self.total(tenant, name, str(now // milliseconds(window)))
@@ -50,3 +74,8 @@ class Counters:
 @readable
 def _counted_from(item: Item) -> int:
     return int(item["counted"])
+
+
+@readable
+def _instants_from(item: Item) -> list[int]:
+    return [int(instant) for instant in item["instants"]]

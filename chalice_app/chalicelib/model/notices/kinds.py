@@ -39,6 +39,7 @@ class NoticeKind(StoredEnum):
     MAIL_COMPLAINED = "mail_complained"  #: the owner's mail was marked as spam
     PAGE_TAKEN_OVER = "page_taken_over"  #: another browser continues on the owner's page
     NUMBER_LINKED = "number_linked"  #: a WhatsApp account was linked that was not linked before
+    OPERATORS_MAIL = "operators_mail"  #: mail to an operator is not delivered, or was marked as spam
     UNKNOWN = "unknown"  #: written by a later release: only that one sends it
 
     @property
@@ -56,14 +57,20 @@ OPERATORS_ONLY: Final = frozenset(
         NoticeKind.MODEL_ENDS,
         NoticeKind.MAIL_BOUNCED,
         NoticeKind.MAIL_COMPLAINED,
+        NoticeKind.OPERATORS_MAIL,
     }
 )
-#: News that happens and does not last: the owner hears of each time, while whoever has the page open is kept from none.
-EVENTS: Final = frozenset({NoticeKind.PAGE_TAKEN_OVER, NoticeKind.NUMBER_LINKED})
+#: News of the installation: it is about a channel to the operators instead of a tenant, and that channel gets no mail
+#: of it, which would come back again.
+OF_INSTALLATION: Final = frozenset({NoticeKind.OPERATORS_MAIL})
+#: News that happens and does not last: people hear of each time, while whoever has the page open is kept from none.
+EVENTS: Final = frozenset({NoticeKind.PAGE_TAKEN_OVER, NoticeKind.NUMBER_LINKED, *OF_INSTALLATION})
 #: News that is another one each time, and so is never held back as a repetition.
 NEVER_REPEATED: Final = frozenset({NoticeKind.NUMBER_LINKED})
 #: News that may wait until the quiet hours are over, as reminders and all-clears do: no contact waits meanwhile.
-CAN_WAIT: Final = frozenset({NoticeKind.MODEL_ENDS, NoticeKind.MAIL_BOUNCED, NoticeKind.MAIL_COMPLAINED})
+CAN_WAIT: Final = frozenset(
+    {NoticeKind.MODEL_ENDS, NoticeKind.MAIL_BOUNCED, NoticeKind.MAIL_COMPLAINED, NoticeKind.OPERATORS_MAIL}
+)
 #: After these times since it began, the owner is reminded of what only the owner can end.
 REMINDERS: Final[Mapping[NoticeKind, tuple[timedelta, ...]]] = {
     NoticeKind.DISCONNECTED: (timedelta(hours=24), timedelta(hours=72)),
@@ -78,9 +85,9 @@ def kind_of(code: str) -> NoticeKind:
 
 def recipients_of(kind: NoticeKind) -> tuple[Recipient, ...]:
     """Returns who hears of news of this kind."""
-    if kind in EVENTS:
-        return (Recipient.OWNER,)
-    return (Recipient.OPERATORS,) if kind in OPERATORS_ONLY else (Recipient.OWNER, Recipient.OPERATORS)
+    if kind in OPERATORS_ONLY:
+        return (Recipient.OPERATORS,)
+    return (Recipient.OWNER,) if kind in EVENTS else (Recipient.OWNER, Recipient.OPERATORS)
 
 
 def reminders_of(kind: NoticeKind, recipient: Recipient) -> tuple[timedelta, ...]:

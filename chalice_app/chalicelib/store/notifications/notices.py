@@ -90,6 +90,10 @@ class Notices:
         with suppress(ConditionFailed):
             self._table.update(Update(item["pk"], item["sk"], set={"due_at": later}, when=unchanged))
 
+    def make(self, news: Iterable[News]) -> None:
+        """Stores the notices of news that no other change makes."""
+        self._table.transact(*news_writes(news))
+
     def claim(self, notice: Notice, now: int) -> Notice | None:
         """Claims a notice for one sender; None if it changed, or if another one sends it."""
         until = now + milliseconds(CLAIMED_FOR)

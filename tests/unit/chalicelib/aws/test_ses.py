@@ -352,12 +352,16 @@ def to_operators() -> Iterator[tuple[str, EmailMessage]]:
     post = Post()
     to = mailer(post)
     for kind in OPERATORS_NEWS:
-        for subject in (Subject.NEWS, Subject.ALL_CLEAR):
+        for subject in (Subject.NEWS, Subject.ALL_CLEAR) if kind not in EVENTS else (Subject.NEWS,):
             to.notify_operators("us@agency.example", [line(1, kind, subject)], OVERVIEW)
             yield f"{kind} {subject}", post.mail
     for count in (1, 2, 60):
         news = [line(number % count, OPERATORS_NEWS[number % 5]) for number in range(count + 1)]
-        over = [line(100 + number, kind, Subject.ALL_CLEAR) for number, kind in enumerate(OPERATORS_NEWS)]
+        over = [
+            line(100 + number, kind, Subject.ALL_CLEAR)
+            for number, kind in enumerate(OPERATORS_NEWS)
+            if kind not in EVENTS
+        ]
         for lines in (news, over[:count], [*news, *over], [*news, line(0, NoticeKind.PASSKEY, Subject.ALL_CLEAR)]):
             to.notify_operators("us@agency.example", lines, OVERVIEW)
             yield f"{len(lines)} lines", post.mail

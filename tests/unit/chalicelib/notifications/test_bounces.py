@@ -179,6 +179,67 @@ def test_the_operators_own_mail_that_bounces_is_an_error_and_no_tenants_problem(
     assert [record.message for record in caplog.records] == ["mail_to_operators_bounced"]
 
 
+def an_operators(reported: dict[str, Any], kind: str = "attention") -> dict[str, Any]:
+    reported["detail"]["mail"]["tags"] |= {"kind": [kind], "tenant": ["operators"]}
+    return reported
+
+
+@pytest.mark.parametrize("kind", ["attention", "digest"])
+def test_the_other_operators_and_the_webhook_hear_of_an_operators_mail_that_bounces(
+    bakery: Services, clock: Clock, kind: str
+) -> None:
+    posted: list[bytes] = []
+    operators = "operators@example.com second@example.com"
+    bakery._environment = {**bakery._environment, "OPERATORS_EMAIL": operators}
+    bakery.webhook_url = lambda: "https://hooks.example.com/x"  # type: ignore[method-assign]
+    bakery.post_webhook = lambda url, body: posted.append(body) or 200  # type: ignore[method-assign, func-returns-value]
+    reported = an_operators(bounced(address="Operators@example.com"), kind)
+    assert [handle(bakery, reported) for _ in range(2)] == [EventOutcome.OPERATORS] * 2
+    assert {to for _, to in notify(bakery)} == {"second@example.com"}
+    assert mails(bakery) == [("attention", "second@example.com", "https://line.example.com/api/admin/setup")]
+    assert len(posted) == 1 and b"operators@example.com: Mail to this operator came back" in posted[0]
+    for _ in range(8):
+        clock.pass_seconds(3600)
+        handle(bakery, reported)
+        notify(bakery)
+    assert len(mails(bakery)) == 1, "the same event is heard once, and no mail goes to the address that bounces"
+    assert problem(bakery) is None
+
+
+def test_news_of_lines_goes_on_to_an_operator_whose_mail_bounced_without_news_of_the_bounce(
+    bakery: Services, clock: Clock
+) -> None:
+    operators = "operators@example.com second@example.com"
+    bakery._environment = {**bakery._environment, "OPERATORS_EMAIL": operators}
+    handle(bakery, an_operators(bounced(address="second@example.com")))
+    bakery.tenants.set_assistant_problem(T, Problem(ProblemCode.KEY_REVOKED, clock()))
+    notify(bakery)
+    told = {(to, kind) for to, _, kind, _ in cast(FakeMailer, bakery.mailer).told if to != OWNER}
+    assert told == {
+        ("operators@example.com", "operators_mail"),
+        ("operators@example.com", "key_revoked"),
+        ("second@example.com", "key_revoked"),
+    }
+
+
+def test_an_alarm_rings_where_no_other_channel_could_say_that_the_only_operators_mail_bounces(
+    bakery: Services, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle(bakery, an_operators(bounced(address="operators@example.com")))
+    for _ in range(8):
+        notify(bakery)
+        clock.pass_seconds(3600)
+    assert mails(bakery) == [] and caplog.messages.count("notice_not_sent") == 1
+    assert "@example.com" not in str([record.__dict__ for record in caplog.records])
+
+
+def test_a_delayed_mail_to_an_operator_is_no_news(bakery: Services, caplog: pytest.LogCaptureFixture) -> None:
+    delayed = event("Email Delivery Delayed", "operators@example.com", deliveryDelay={"delayType": "MailboxFull"})
+    assert handle(bakery, an_operators(delayed)) is EventOutcome.OPERATORS
+    notify(bakery)
+    assert not {"mail_to_operators_bounced", "notice_not_sent"} & set(caplog.messages)
+
+
 @pytest.mark.parametrize(
     ("reported", "recorded"),
     [

@@ -90,7 +90,21 @@ def test_what_is_no_success_is_an_error_without_the_address(
     assert str(status) in str(failed.value) and "secret" not in str(failed.value)
 
 
-def test_a_webhook_is_tried_at_most_ten_times_an_hour(bakery: Services, clock: Clock, place: Place) -> None:
+def test_a_webhook_is_tried_at_most_ten_times_in_any_hour(bakery: Services, clock: Clock, place: Place) -> None:
+    clock.now = (clock.now // 3_600_000 + 1) * 3_600_000 - 60_000  # an hour of the clock ends in a minute
+    place.statuses = [500] * 200
+    tries: list[int] = []
+    for _ in range(3 * 60):
+        left = len(place.statuses)
+        with pytest.raises(TransientError):
+            webhook.send(bakery, URL, "text")
+        tries += [clock()] * (left - len(place.statuses))
+        clock.pass_seconds(60)
+    assert len(tries) == 3 * webhook.MAX_TRIES_PER_HOUR
+    assert all(sum(0 <= other - one < 3_600_000 for other in tries) <= webhook.MAX_TRIES_PER_HOUR for one in tries)
+
+
+def test_tries_at_once_count_as_well(bakery: Services, clock: Clock, place: Place) -> None:
     place.statuses = [500] * 20
     for tried in range(12):
         with pytest.raises(TransientError):

@@ -9,6 +9,7 @@ from chalicelib.model import milliseconds
 from chalicelib.model.notices.kinds import (
     CAN_WAIT,
     EVENTS,
+    OF_INSTALLATION,
     OPERATORS_ONLY,
     NoticeKind,
     Recipient,
@@ -116,7 +117,7 @@ def test_operators_hear_of_everything_and_owners_of_what_concerns_them(kind: Not
     assert not reminders_of(kind, Recipient.OPERATORS)
 
 
-@pytest.mark.parametrize("kind", sorted(EVENTS))
+@pytest.mark.parametrize("kind", sorted(EVENTS - OF_INSTALLATION))
 def test_of_what_happened_at_the_owners_page_the_owner_alone_hears(kind: NoticeKind) -> None:
     assert recipients_of(kind) == (Recipient.OWNER,) and not reminders_of(kind, Recipient.OWNER)
 
@@ -131,6 +132,7 @@ def test_of_what_happened_at_the_owners_page_the_owner_alone_hears(kind: NoticeK
         (NoticeKind.LINE_DOWN, Subject.NEWS, False),
         (NoticeKind.MAIL_BOUNCED, Subject.NEWS, True),
         (NoticeKind.MAIL_COMPLAINED, Subject.NEWS, True),
+        (NoticeKind.OPERATORS_MAIL, Subject.NEWS, True),
     ],
 )
 def test_what_can_wait_for_the_morning(kind: NoticeKind, subject: Subject, waits: bool) -> None:
