@@ -108,6 +108,14 @@ class SaveProblem(StrEnum):
     FAILED = "failed"  #: an error of the runner
 
 
+class PairingProblem(StrEnum):
+    """The reason why a page shows no pairing code although one is wanted."""
+
+    REFUSED = "refused"  #: WhatsApp gave none; the runner asks again in a while
+    GIVEN_UP = "given_up"  #: WhatsApp gave none for as often as one order asks; a person may ask again
+    ENDED = "ended"  #: the codes of one order have run out; a person may ask again
+
+
 class Wanted(StrEnum):
     """The desired state of a session that a runner holds."""
 
@@ -198,6 +206,8 @@ class SessionReport(Wire):
     detail: ShortText = ""
     qr: Code | None = None
     pairing: Code | None = None
+    #: Why there is no pairing code: a ``PairingProblem``, or one of a later release; empty while there need be none.
+    pairing_problem: ShortText = ""
     #: The linked account's phone number, digits only, once known.
     number: Annotated[str, StringConstraints(pattern=r"^[0-9]{5,20}$")] | None = None
     #: WhatsApp time up to which every message was handed in and acknowledged.
@@ -256,6 +266,9 @@ class Hold(Wire):
     watched: bool = False
     #: Digits of the phone that asked for a pairing code instead of a QR; ``None`` shows the QR.
     pair_with: str | None = None
+    #: When that phone's code was asked for: each such order gets a few codes. 0 once it is over: no further code is
+    #: asked of WhatsApp. ``None`` from a control plane of an earlier release.
+    pair_order: Annotated[int, Field(ge=0, le=2**53)] | None = None
     #: Messages up to this WhatsApp time need no answer; ``None`` until the first linking.
     caught_up_to_ms: Milliseconds | None = None
     #: Only a profile whose account is this number may go online; ``None`` before the first linking.

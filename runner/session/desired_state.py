@@ -31,7 +31,7 @@ class DesiredState:
         if hold.wanted is Wanted.RELEASE:
             self.leave(ReleaseReason.NO_LONGER_WANTED)
         before = self.hold
-        if (hold.watched, hold.pair_with, hold.number) != (before.watched, before.pair_with, before.number):
+        if _shown(hold) != _shown(before):
             self.ring()
         if hold.try_again > before.try_again:
             self.try_again = True
@@ -53,3 +53,8 @@ class DesiredState:
         """Waits for the bell, at most ``seconds``."""
         await self._clock.wait(self._bell, seconds)
         self._bell.clear()
+
+
+def _shown(hold: Hold) -> tuple[object, ...]:
+    """Returns what the page shows for this hold: the session looks at once when it changes."""
+    return hold.watched, hold.pair_with, hold.pair_order, hold.number

@@ -95,7 +95,7 @@ class PageSupervisor:
         self._status = status
         self._clock = clock
         self._liveness = Liveness(clock)
-        self._linking = Linking(clock, self._load_again)
+        self._linking = Linking(clock, self._load_again, jitter)
         self._retry = Retry(desired, self._liveness, status, self._load_again)
         #: What the last check found: whether the page does what it is there for, and one sentence about its failure.
         self._well, self._detail = False, ""
@@ -192,7 +192,7 @@ class PageSupervisor:
             self._saver.online(True)
         else:
             self.mark_offline()
-        self._status.update(state, observation)
+        self._status.update(state, observation, self._linking.pairing_problem)
         if self._is_stuck(state.phase):
             self._report(RenewalReason.STUCK, f"{state.phase} for too long")
         if state.phase is Phase.ONLINE:

@@ -9,7 +9,7 @@ from runner.browser.page_state import PageState
 from runner.clock import Clock
 from runner.log_events import LogEvent
 from runner.logs import log
-from wire import Code, Hold, Phase, Restriction, SaveProblem, SessionReport
+from wire import Code, Hold, PairingProblem, Phase, Restriction, SaveProblem, SessionReport
 
 #: A session that works before there is a page says so this often.
 MARK_INTERVAL_SECONDS = 30.0
@@ -36,6 +36,7 @@ class Status:
         self._qr: LiveCode | None = None
         self._pairing: LiveCode | None = None
         self._codes_at = clock.now()
+        self._pairing_problem: PairingProblem | None = None
         self._reported: object = None
         self._announced = self._content()
         # A session that was killed and started again at the same epoch must continue its sequence, not begin at 0.
@@ -63,8 +64,17 @@ class Status:
         """Counts the current phase from now: until now the session was in line or parked, and could not leave it."""
         self.phase_since = self._clock.now()
 
-    def update(self, state: PageState, observation: PageObservation | None = None) -> None:
-        """Stores the current state; notifies the host if the report changes."""
+    def update(
+        self,
+        state: PageState,
+        observation: PageObservation | None = None,
+        pairing_problem: PairingProblem | None = None,
+    ) -> None:
+        """Stores the current state; notifies the host if the report changes.
+
+        Args:
+            pairing_problem: why the page shows no pairing code although one is wanted.
+        """
         now, was = self._clock.now(), self.state.phase
         if state.phase is not was:
             log(LogEvent.PHASE_CHANGED, tenant=self._tenant, phase=state.phase, problem=state.problem, was=was)
@@ -73,6 +83,8 @@ class Status:
         self._qr = observation.qr if observation is not None and state.phase is Phase.QR else None
         self._pairing = observation.pairing if observation is not None and state.phase is Phase.PAIRING else None
         self._codes_at = now
+        unlinked = state.phase in {Phase.QR, Phase.PAIRING, Phase.STARTING}
+        self._pairing_problem = pairing_problem if unlinked else None
         if (content := self._content()) != self._announced:
             self._announced = content
             self._on_change()
@@ -105,6 +117,7 @@ class Status:
             detail=self.state.detail.encode("utf-8", "replace").decode()[:200],
             qr=self._living(self._qr),
             pairing=self._living(self._pairing),
+            pairing_problem=self._pairing_problem or "",
             number=self.number,
             caught_up_to_ms=caught_up_to_ms,
             restriction=Restriction(until_ms=restriction.until_ms, kind=restriction.kind) if restriction else None,
@@ -115,7 +128,8 @@ class Status:
 
     def _content(self) -> tuple[object, ...]:
         """Returns the values that make a new report: of a code its value, but not its remaining time."""
-        return self.state, self._qr and self._qr.value, self._pairing and self._pairing.value, self.number
+        codes = self._qr and self._qr.value, self._pairing and self._pairing.value, self._pairing_problem
+        return self.state, codes, self.number
 
     def _living(self, code: LiveCode | None) -> Code | None:
         if code is None:

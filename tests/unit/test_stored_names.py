@@ -99,10 +99,13 @@ WRITTEN = Path(__file__).resolve().parents[1] / "fixtures" / "written_by_084ff81
 
 #: Attributes of a later release: what 084ff81 wrote reads as their defaults.
 ADDED_SINCE = {
+    "Assignment.pair_ordered_at",
     "Assignment.try_again_at",
     "Session.answers_missed_since",
     "Session.missed_since",
     "Session.owner_until",
+    "Session.pair_ordered_at",
+    "Session.pairing_problem",
     "Session.passkey_since",
     "Session.try_again_at",
     *(f"StoredMessage.{name}" for name in ("variant", "summary", "quote", "author", "mentions_us", "media")),

@@ -66,6 +66,7 @@ from chalicelib.model.session import (
     apply_failure,
     apply_report,
     downtime,
+    is_order_open,
     restorable_snapshots,
     should_run,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "has_settled",
     "history",
     "is_forgotten_reply",
+    "is_order_open",
     "is_wedged",
     "may_reap",
     "message_key",

@@ -43,6 +43,7 @@ class Assignment:
     sequence: int = 0
     awake_until: int = 0
     pair_with: str | None = None
+    pair_ordered_at: int | None = None
     number: str | None = None
     caught_up_to: int | None = None
     last_epoch: int | None = None

@@ -14,6 +14,8 @@ from wire import Phase, ProblemCode, SessionReport
 
 #: An open page of the owner keeps an unlinked session awake for this long.
 AWAKE_FOR = timedelta(minutes=15)
+#: The runner asks WhatsApp for the pairing codes of one order within this time, also after a failover.
+PAIRING_ORDER_FOR = timedelta(minutes=15)
 #: After the same number is linked again, messages of so long before are read: nobody answered them.
 MISSED_FOR = timedelta(days=7)
 #: A runner reports a linking at most this long after the scan.
@@ -89,6 +91,10 @@ class Session:
     try_again_at: int = 0
     #: digits of the phone that asked for a pairing code
     pair_with: str | None = None
+    #: when it was asked for; None: by a former release
+    pair_ordered_at: int | None = None
+    #: why the runner shows none: a ``PairingProblem``, or one of a later release
+    pairing_problem: str = ""
     #: the runner that held it last, and the epoch of that hold (a runner may reuse its local profile)
     last_runner: str | None = None
     last_epoch: int | None = None
@@ -176,6 +182,11 @@ def restorable_snapshots(session: Session) -> tuple[SnapshotVersion, ...]:
     return tuple(each for each in session.snapshots if each.taken_at > (session.logged_out_at or 0))
 
 
+def is_order_open(pair_ordered_at: int | None, now: int) -> bool:
+    """True while WhatsApp may be asked for a code of an order that was made then; None: by a former release."""
+    return pair_ordered_at is None or now - pair_ordered_at < milliseconds(PAIRING_ORDER_FOR)
+
+
 def should_run(state: TenantState, session: Session, now: int) -> bool:
     """True for a session of an active tenant that is linked or kept awake; availability is measured over these."""
     return state is TenantState.ACTIVE and (session.linked or session.is_awake(now))
@@ -236,6 +247,7 @@ def apply_report(session: Session, report: SessionReport, now: int) -> Session:
         detail=report.detail,
         qr=ExpiringCode(report.qr.code, now + report.qr.expires_in_ms) if report.qr else None,
         pairing=ExpiringCode(report.pairing.code, now + report.pairing.expires_in_ms) if report.pairing else None,
+        pairing_problem=report.pairing_problem,
         number=number,
         linked_at=linked_at,
         last_number=number or last_number,

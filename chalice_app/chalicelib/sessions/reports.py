@@ -47,7 +47,7 @@ def _store(services: Services, runner: Runner, report: SessionReport, now: int, 
         if before.epoch != report.epoch or before.sequence >= report.sequence:
             return False
         if before.pair_with != first.pair_with:
-            report = report.model_copy(update={"pairing": None})  # a code for the phone of the former wish
+            report = report.model_copy(update={"pairing": None, "pairing_problem": ""})  # of the former wish
         after = apply_report(before, report, now)
         if services.sessions.record_report(runner, before, after):
             news += news_of(before, after)

@@ -84,7 +84,7 @@ class Placement(WaitingSessions):
 
         A page that shows the phone's demand for a passkey shows no code until it is ordered to try again.
         """
-        session = self.sessions.pair_with(self.sessions.get(tenant), digits)
+        session = self.sessions.pair_with(self.sessions.get(tenant), digits, now)
         if session.phase is Phase.PASSKEY_REQUIRED:
             self.sessions.try_again(session, now)
         return self.keep_awake(tenant, now)
@@ -190,7 +190,7 @@ class Placement(WaitingSessions):
             "sequence": 0,
             "claimed_at": now,
         }
-        for name in ("pair_with", "number", "caught_up_to", "last_epoch", "try_again_at"):
+        for name in ("pair_with", "pair_ordered_at", "number", "caught_up_to", "last_epoch", "try_again_at"):
             if getattr(session, name):
                 entry[name] = getattr(session, name)
         try:
@@ -207,6 +207,7 @@ class Placement(WaitingSessions):
                         "detail": None,
                         "qr": None,
                         "pairing": None,
+                        "pairing_problem": None,
                         "came_up": None,
                         "down_since": session.down_since or now,
                         "unplaced": None,
@@ -260,6 +261,7 @@ class Placement(WaitingSessions):
                         "since": now if phase is not session.phase else session.since,
                         "qr": None,
                         "pairing": None,
+                        "pairing_problem": None,
                         "last_runner": runner,
                         "last_epoch": epoch,
                         "former_holders": former_holders(session.former_holders, runner, now),

@@ -1,8 +1,4 @@
-"""The session items: reads them, stores what runners report of them, and what owners ask of them.
-
-Attributes that the code calls by another name keep their stored one here: ``awake_until`` is ``watched_until``,
-``open_news`` is ``news``, and ``former_notice`` is ``untold``, which only a former release writes.
-"""
+"""The sessions: reads them, stores what runners report of them, and what owners ask of them."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,22 +8,18 @@ from typing import Any
 from chalicelib.errors import NotFound, StaleEpoch
 from chalicelib.model import (
     AWAKE_FOR,
-    ExpiringCode,
-    Problem,
     Runner,
     RunnerState,
     Session,
     milliseconds,
 )
-from chalicelib.model.notices.kinds import NoticeKind, kind_of
+from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import News, NewsState
 from chalicelib.model.notices.session_news import news_between, news_of_number
 from chalicelib.store.notifications.notices import news_writes
-from chalicelib.store.records.reader import readable, value_of
-from chalicelib.store.records.wire_enums import read_enum, read_kind, read_problem
+from chalicelib.store.records.session_items import reported_in, session_from
 from chalicelib.store.runners import Runners
-from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Table, Update
-from wire import Phase
+from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Table, Update
 
 #: While an owner's page is open, ``awake_until`` is written again when this much of it has passed.
 AWAKE_RENEWED_EVERY = timedelta(minutes=1)
@@ -68,11 +60,16 @@ class Sessions:
             return session
         return self._change(session, {"watched_until": until}, also={"owner_until": until} if by_owner else {})
 
-    def pair_with(self, session: Session, digits: str | None) -> Session:
-        """Asks for a pairing code for the phone with this number; None asks for a QR code again."""
-        if session.pair_with == digits:
+    def pair_with(self, session: Session, digits: str | None, now: int) -> Session:
+        """Orders a pairing code for the phone with this number; None asks for a QR code again.
+
+        Each order gets a few codes of its own, also one for the same number; a code that is shown for it stays.
+        """
+        if session.pair_with == digits is None:
             return session
-        return self._change(session, {"pair_with": digits, "pairing": None})
+        ordered_at = None if digits is None else now
+        order = {"pair_with": digits, "pair_ordered_at": ordered_at, "pairing_problem": None}
+        return self._change(session, order if session.pair_with == digits else {**order, "pairing": None})
 
     def try_again(self, session: Session, now: int) -> Session:
         """Orders the runner to try again at once: to take the login back, or to ask WhatsApp for a new code."""
@@ -99,7 +96,7 @@ class Sessions:
         runner holds it, or its owner chose between code and QR. What people wish is not written back, only what the
         report changes of it.
         """
-        changed = {**_reported_in(after), "news": sorted(after.open_news) or None}
+        changed = {**reported_in(after), "news": sorted(after.open_news) or None}
         for name in ("pair_with", "answers_missed_since"):
             if getattr(before, name) != getattr(after, name):
                 changed[name] = getattr(after, name)
@@ -198,94 +195,6 @@ def news_of(before: Session, after: Session) -> tuple[News, ...]:
     return lasting + news_of_number(after.tenant, (before.number, before.last_number), after.number, at=at)
 
 
-@readable
-def session_from(item: Item) -> Session:
-    """Returns the session that this item holds. Raises Unreadable."""
-    return value_of(
-        Session,
-        tenant=item["pk"].removeprefix("TENANT#"),
-        phase=read_enum(Phase, item.get("phase")),
-        since=item.get("since", 0),
-        epoch=item.get("epoch", 1),
-        runner=item.get("runner"),
-        sequence=item.get("sequence", 0),
-        problem=read_problem(item.get("problem")),
-        open_news=_read_news(item),
-        former_notice=read_kind(item.get("untold")),
-        detail=item.get("detail", ""),
-        qr=item.get("qr"),
-        pairing=item.get("pairing"),
-        number=item.get("number"),
-        linked_at=item.get("linked_at"),
-        last_number=item.get("last_number"),
-        account_since=item.get("account_since"),
-        former_until=item.get("former_until"),
-        logged_out_at=item.get("logged_out_at"),
-        missed_since=item.get("missed_since"),
-        answers_missed_since=item.get("answers_missed_since"),
-        passkey_since=item.get("passkey_since"),
-        caught_up_to=item.get("caught_up_to"),
-        awake_until=item.get("watched_until", 0),
-        owner_until=item.get("owner_until", 0),
-        try_again_at=item.get("try_again_at", 0),
-        pair_with=item.get("pair_with"),
-        came_up=bool(item.get("came_up")),
-        failures=item.get("fails") or 0,
-        next_try_at=item.get("next_try_at") or 0,
-        down_since=item.get("down_since"),
-        unplaced_since=item.get("unplaced_since"),
-        last_runner=item.get("last_runner"),
-        last_epoch=item.get("last_epoch"),
-        former_holders=item.get("former_holders"),
-        last_message_at=item.get("last_message_at"),
-        last_reply_at=item.get("last_reply_at"),
-        snapshots=item.get("snapshots", ()),
-    )
-
-
-def new_session_item(tenant: str, now: int) -> Item:
-    """Returns the attributes of a session that is not linked yet; the caller adds the keys."""
-    return {
-        "tenant": tenant,
-        "phase": Phase.IDLE,
-        "since": now,
-        "epoch": 1,
-        "sequence": 0,
-        "detail": "",
-        "watched_until": 0,
-        "came_up": False,
-        "fails": 0,
-        "next_try_at": 0,
-        "snapshots": [],
-    }
-
-
-def _reported_in(session: Session) -> dict[Any, Any]:
-    """Returns the attributes that a report changes; one that is None is removed."""
-    return {
-        "phase": session.phase,
-        "since": session.since,
-        "sequence": session.sequence,
-        "problem": _problem_item(session.problem),
-        "detail": session.detail or None,
-        "qr": _code_item(session.qr),
-        "pairing": _code_item(session.pairing),
-        "number": session.number,
-        "linked_at": session.linked_at,
-        "last_number": session.last_number,
-        "account_since": session.account_since,
-        "former_until": session.former_until,
-        "logged_out_at": session.logged_out_at,
-        "missed_since": session.missed_since,
-        "passkey_since": session.passkey_since,
-        "caught_up_to": session.caught_up_to,
-        "came_up": session.came_up or None,
-        "fails": session.failures or None,
-        "next_try_at": session.next_try_at or None,
-        "down_since": session.down_since,
-    }
-
-
 def _as_read(name: str, value: Any, *, also: Any = None) -> ConditionBase:
     """Returns the condition that an attribute is as it was read; None: it is missing, or ``also``."""
     if value is not None:
@@ -294,26 +203,7 @@ def _as_read(name: str, value: Any, *, also: Any = None) -> ConditionBase:
     return missing if also is None else missing | Attr(name).eq(also)
 
 
-def _read_news(item: Item) -> frozenset[NoticeKind]:
-    """Returns the open news; a former release stored only the problem and the logout, and has mailed both."""
-    if "news" in item:
-        return frozenset(kind for kind in map(read_kind, item["news"]) if kind is not None)
-    problem = read_problem(item.get("problem"))
-    former = {kind_of(problem.code)} if problem is not None else set()
-    if item.get("number") is None and item.get("logged_out_at") is not None:
-        former.add(NoticeKind.DISCONNECTED)
-    return frozenset(former)
-
-
 def _same_news(session: Session) -> ConditionBase:
     """Returns the condition that the open news is as it was read."""
     missing = Attr("news").not_exists()
     return missing | Attr("news").eq(sorted(session.open_news)) if session.open_news else missing
-
-
-def _problem_item(problem: Problem | None) -> Item | None:
-    return {"code": problem.code, "since": problem.since, "detail": problem.detail} if problem else None
-
-
-def _code_item(code: ExpiringCode | None) -> Item | None:
-    return {"code": code.code, "expires_at": code.expires_at} if code else None

@@ -31,8 +31,8 @@ from chalicelib.store.fleet.line_list import recent_put
 from chalicelib.store.invites import invite_put
 from chalicelib.store.notifications.notices import news_writes, readdressed_writes
 from chalicelib.store.records.reader import readable
+from chalicelib.store.records.session_items import new_session_item, session_from
 from chalicelib.store.records.wire_enums import read_problem
-from chalicelib.store.sessions import new_session_item, session_from
 from chalicelib.store.table import Attr, ConditionBase, ConditionFailed, Item, Put, Table, Update
 from chalicelib.store.timeline import Timeline
 from wire import ProblemCode

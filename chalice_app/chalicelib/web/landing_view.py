@@ -7,11 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from chalicelib.model import ExpiringCode, Session, Tenant, milliseconds
+from chalicelib.model import ExpiringCode, Session, Tenant, is_order_open, milliseconds
 from chalicelib.rendering.languages import format_instant
 from chalicelib.rendering.tones import PHASE_TONES, Tone
 from chalicelib.sessions.missed import MissedChat
-from wire import Phase, ProblemCode
+from wire import PairingProblem, Phase, ProblemCode
 
 
 class Screen(StrEnum):
@@ -75,6 +75,8 @@ class LandingView:
     pairing_code: str = field(default="", repr=False)
     #: the owner asked for a pairing code instead of a QR
     wants_pairing: bool = False
+    #: why there is no pairing code; None while one is shown or on its way
+    pairing_problem: PairingProblem | None = None
     #: the code that was shown has expired; the next one is on its way
     expired: bool = False
     left_ms: int = 0
@@ -107,6 +109,7 @@ def landing_view(tenant: Tenant, session: Session, now: int, missed: Sequence[Mi
     awaited = session.is_awake(now) and screen is Screen.MESSAGE
     active = screen in ACTIVE_SCREENS or session.phase in ACTIVE_PHASES or awaited or _is_tried(session, now)
     refresh = ACTIVE_REFRESH if active else IDLE_REFRESH
+    pairing_problem = find_pairing_problem(session, now) if screen is Screen.WAITING else None
     problem = session.problem or (tenant.assistant_problem if screen is Screen.CONNECTED else None)
     state = (
         screen,
@@ -115,6 +118,8 @@ def landing_view(tenant: Tenant, session: Session, now: int, missed: Sequence[Mi
         code and code.code,
         session.number,
         session.pair_with,
+        session.pair_ordered_at,
+        pairing_problem,
         problem and problem.code,
         session.disconnected,
         session.waits_for_passkey,
@@ -130,7 +135,8 @@ def landing_view(tenant: Tenant, session: Session, now: int, missed: Sequence[Mi
         qr=code.code if code is not None and screen is Screen.QR else "",
         pairing_code=_grouped(code) if code is not None and screen is Screen.PAIRING else "",
         wants_pairing=session.pair_with is not None,
-        expired=screen is Screen.WAITING and session.phase in (Phase.QR, Phase.PAIRING),
+        pairing_problem=pairing_problem,
+        expired=screen is Screen.WAITING and pairing_problem is None and session.phase in (Phase.QR, Phase.PAIRING),
         left_ms=milliseconds(left) if left is not None else 0,
         masked_number=f"•••• {session.number[-4:]}" if session.number else "",
         problem=problem.code if problem is not None else None,
@@ -164,6 +170,16 @@ def choose_screen(tenant: Tenant, session: Session, now: int) -> Screen:
         case Phase.PASSKEY_REQUIRED if _is_tried(session, now):
             return Screen.WAITING
     return Screen.MESSAGE
+
+
+def find_pairing_problem(session: Session, now: int) -> PairingProblem | None:
+    """Returns why there is no pairing code, where one is wanted and none is on its way."""
+    if session.pair_with is None:
+        return None
+    reported = next((each for each in PairingProblem if each == session.pairing_problem), None)
+    if reported is not PairingProblem.GIVEN_UP and not is_order_open(session.pair_ordered_at, now):
+        return PairingProblem.ENDED
+    return reported
 
 
 def _is_tried(session: Session, now: int) -> bool:

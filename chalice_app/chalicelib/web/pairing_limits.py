@@ -8,26 +8,28 @@ from chalicelib.tokens import sha256
 from chalicelib.web.landing_visitor import Visitor
 from chalicelib.wiring import Services
 
-#: The codes that one link gets; WhatsApp itself refuses more than a few.
-CODES_PER_LINK, LINK_WINDOW = 5, timedelta(hours=1)
-#: The codes that a number gets which is not the line's own, over all links of the installation.
-CODES_PER_FOREIGN_NUMBER, NUMBER_WINDOW = 3, timedelta(days=1)
+#: The orders of codes that one link gets in any hour; WhatsApp itself refuses more than a few. Each order gets a few
+#: codes (``runner/browser/pairing_order.py``).
+ORDERS_PER_LINK, LINK_WINDOW = 5, timedelta(hours=1)
+#: The orders in any day for a number that is not the line's own, over all links of the installation.
+ORDERS_PER_FOREIGN_NUMBER, NUMBER_WINDOW = 3, timedelta(days=1)
 #: The key of the counters of numbers: no tenant's id has this form.
 NUMBERS: Final = "pairing-numbers"
 
 
 def limit_codes(services: Services, visitor: Visitor, number: str) -> None:
-    """Counts a pairing code for this number. Raises TooMany.
+    """Counts an order of pairing codes for this number. Raises TooMany.
 
     Args:
         number: digits, with the country code.
     """
     now = services.clock()
     link = f"pairing-codes-{visitor.invite.token_sha256[:16]}"
-    if services.counters.count_in_window(visitor.tenant.id, link, LINK_WINDOW, now) > CODES_PER_LINK:
+    if not services.counters.take(visitor.tenant.id, link, limit=ORDERS_PER_LINK, within=LINK_WINDOW, now=now):
         raise TooMany
     session = services.sessions.get(visitor.tenant.id)
     if number in (session.number, session.last_number):
         return
-    if services.counters.count_in_window(NUMBERS, sha256(number)[:32], NUMBER_WINDOW, now) > CODES_PER_FOREIGN_NUMBER:
+    limit, within = ORDERS_PER_FOREIGN_NUMBER, NUMBER_WINDOW
+    if not services.counters.take(NUMBERS, sha256(number)[:32], limit=limit, within=within, now=now):
         raise TooMany

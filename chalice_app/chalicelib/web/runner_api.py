@@ -14,6 +14,7 @@ from chalicelib.model import (
     RunnerState,
     Turn,
     TurnState,
+    is_order_open,
     milliseconds,
     reason_not_to_send,
 )
@@ -281,6 +282,7 @@ def _hold(assignment: Assignment, now: int) -> Hold:
         wanted=Wanted.RUN if run else Wanted.RELEASE,
         watched=awake,
         pair_with=assignment.pair_with,
+        pair_order=assignment.pair_ordered_at if is_order_open(assignment.pair_ordered_at, now) else 0,
         caught_up_to_ms=assignment.caught_up_to,
         number=assignment.number,
         last_epoch=assignment.last_epoch,

@@ -11,7 +11,7 @@ from chalicelib.model.conversation import MAX_DISCARDS
 from chalicelib.model.messages.automatic_messages import OTHER_CHATS
 from chalicelib.model.tenant import Audience
 from chalicelib.store.conversation.items import chat_key, turn_from
-from chalicelib.store.sessions import session_from
+from chalicelib.store.records.session_items import session_from
 from tests.simulation.cloud import EPOCH_MS
 from tests.simulation.people import TAKEOVER_MINUTES
 from tests.simulation.whatsapp_model import Account, Contact, Stanza

@@ -57,6 +57,7 @@ def _assignment_from(item: Item) -> Assignment:
         sequence=entry.get("sequence", 0),
         awake_until=entry.get("watched_until", 0),
         pair_with=entry.get("pair_with"),
+        pair_ordered_at=entry.get("pair_ordered_at"),
         number=entry.get("number"),
         caught_up_to=entry.get("caught_up_to"),
         last_epoch=entry.get("last_epoch"),

@@ -390,7 +390,7 @@ def test_an_entry_of_a_session_has_what_its_runner_must_know_and_no_more(
     entry = runner_item(racing)["assigned"][A]
     assert not {"pair_with", "number", "caught_up_to", "last_epoch"} & set(entry)
     race.release(A, "runneraaaa", session.epoch + 1, clock())
-    known = {"pair_with": "1", "number": "2", "caught_up_to": 3}
+    known = {"pair_with": "1", "pair_ordered_at": 4, "number": "2", "caught_up_to": 3}
     racing.update(Update(f"TENANT#{A}", "SESSION", set=known))
     assert race.claim(race.sessions.get(A), "runneraaaa", clock())
     entry = runner_item(racing)["assigned"][A]

@@ -127,13 +127,33 @@ def test_a_later_wish_takes_none_of_the_former_one_back(
 
 
 @pytest.mark.parametrize(("digits", "written"), [("491701234567", True), (None, False)])
-def test_a_pairing_code_is_asked_for_once(
-    sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, digits: str | None, written: bool
+def test_an_order_of_a_pairing_code_reaches_the_runner(
+    sessions: Sessions,
+    held: Session,
+    racing: RacingTable,
+    placement: Placement,
+    clock: Clock,
+    digits: str | None,
+    written: bool,
 ) -> None:
     rung = placement.runners.bell("runneraaaa").count
-    assert sessions.pair_with(held, digits).pair_with == digits
+    assert sessions.pair_with(held, digits, clock()).pair_with == digits
     assert copy(racing).get("pair_with") == digits
     assert placement.runners.bell("runneraaaa").count == rung + written
+
+
+def test_each_order_for_a_number_is_a_new_one_and_keeps_the_code_that_is_shown(
+    sessions: Sessions, held: Session, racing: RacingTable
+) -> None:
+    code = {"code": "ABCD1234", "expires_at": 9}
+    sessions.pair_with(held, "491701234567", 5)
+    for digits, now, shown in (("491701234567", 6, code), ("491701234568", 7, None)):
+        racing.update(Update(PK, "SESSION", set={"pairing": code, "pairing_problem": "ended"}))
+        after = sessions.pair_with(sessions.get(A), digits, now)
+        assert (after.pair_ordered_at, copy(racing)["pair_ordered_at"], after.pairing_problem) == (now, now, "")
+        assert item(racing).get("pairing") == shown
+    assert sessions.pair_with(sessions.get(A), None, 8).pair_ordered_at is None
+    assert "pair_ordered_at" not in copy(racing)
 
 
 def test_a_change_of_a_session_that_moves_reaches_its_next_holder(
@@ -144,7 +164,7 @@ def test_a_change_of_a_session_that_moves_reaches_its_next_holder(
         assert placement.claim(sessions.get(A), "runneraaaa", clock())
 
     racing.before_next("transact", moves)
-    assert sessions.pair_with(held, "491701234567").pair_with == "491701234567"
+    assert sessions.pair_with(held, "491701234567", 5).pair_with == "491701234567"
     assert (copy(racing)["epoch"], copy(racing)["pair_with"]) == (held.epoch + 2, "491701234567")
 
 
@@ -152,7 +172,7 @@ def test_a_change_of_a_session_that_is_released_meanwhile_is_stored_for_its_next
     sessions: Sessions, held: Session, racing: RacingTable, placement: Placement, clock: Clock
 ) -> None:
     racing.before_next("transact", lambda: placement.release(A, "runneraaaa", held.epoch, clock()))
-    assert sessions.pair_with(held, "491701234567").pair_with == "491701234567"
+    assert sessions.pair_with(held, "491701234567", 5).pair_with == "491701234567"
     assert copy(racing) == {}
 
 
@@ -162,7 +182,7 @@ def test_a_change_of_a_free_session_that_is_claimed_meanwhile_reaches_the_runner
     registered(placement, clock)
     free = sessions.get(A)
     racing.before_next("update", lambda: placement.claim(free, "runneraaaa", clock()))
-    assert sessions.pair_with(free, "491701234567").pair_with == "491701234567"
+    assert sessions.pair_with(free, "491701234567", 5).pair_with == "491701234567"
     assert copy(racing)["pair_with"] == "491701234567"
 
 
@@ -177,7 +197,7 @@ def test_a_session_that_is_in_between_two_records_is_not_changed(
         racing.update(Update(RUNNER_PK, "RUNNER", set={("assigned", A, "epoch"): held.epoch + 1}))
     racing.operations.clear()
     with pytest.raises(StaleEpoch):
-        sessions.pair_with(held, "491701234567")
+        sessions.pair_with(held, "491701234567", 5)
     assert racing.operations["transact"] == ATTEMPTS
     assert "pair_with" not in item(racing)
 
@@ -238,6 +258,7 @@ def test_what_a_report_says_is_read_back_and_what_it_says_no_more_is_removed(
         "detail": "why",
         "qr": ExpiringCode("a code", 2),
         "pairing": ExpiringCode("another", 3),
+        "pairing_problem": "refused",
         "number": "491701111111",
         "linked_at": 4,
         "last_number": "491702222222",

@@ -8,7 +8,7 @@ from chalicelib.rendering.languages import translator
 from chalicelib.tokens import sha256
 from chalicelib.web.landing_view import Screen
 from tests.unit.support.landing_browser import OTHER_TOKEN, QR, TOKEN, Lines, shows_qr
-from wire import Phase
+from wire import PairingProblem, Phase
 
 
 def test_an_expired_code_is_never_shown(coded: Lines) -> None:
@@ -133,6 +133,41 @@ def test_a_strangers_phone_gets_a_few_codes_a_day_over_all_links(coded: Lines) -
     browser = coded.browser(address="203.0.113.200")
     browser.post("/continue")
     assert browser.post("/pair", number="+491701234567", csrf=browser.csrf).status == 303
+
+
+def test_a_strangers_phone_gets_no_more_codes_where_a_day_ends(coded: Lines) -> None:
+    day = 24 * 3_600_000
+    coded.clock.now = (coded.clock.now // day + 1) * day - 120_000
+    asked = []
+    for half in range(2):
+        for number, token in enumerate((TOKEN, OTHER_TOKEN)):
+            browser = coded.browser(address=f"203.0.113.{half * 2 + number}")
+            browser.post("/continue", token)
+            csrf = re.search(r'name="csrf" value="(\w+)"', browser.get("/code", token).body)
+            assert csrf is not None
+            asked += [browser.post("/pair", token, number="+49 170 1234567", csrf=csrf[1]).status for _ in range(3)]
+        coded.clock.pass_seconds(130)
+    assert asked == [303] * 3 + [429] * 9
+
+
+def test_codes_that_ran_out_are_said_and_asked_for_again_by_a_person(coded: Lines) -> None:
+    browser = coded.browser().opened()
+    browser.post("/pair", number="+491701234567", csrf=browser.csrf)
+    said = {problem: translator("en")(f"landing.pair.{problem}") for problem in PairingProblem}
+    again = f'href="/api/join/{TOKEN}/code">{translator("en")("landing.pair.ask_again")}<'
+    versions = set()
+    for problem in PairingProblem:
+        coded.session(phase=Phase.QR, pairing=None, pairing_problem=problem)
+        page = browser.get("/status").body
+        assert [each for each in PairingProblem if said[each] in page] == [problem]
+        assert (again in page) is (problem is not PairingProblem.REFUSED)
+        versions.add(browser.get("/live").json["version"])
+    assert len(versions) == 3
+    browser.post("/pair", number="+491701234567", csrf=browser.csrf)
+    page = browser.get("/status").body
+    assert translator("en")("landing.pair.waiting") in page and again not in page
+    coded.clock.pass_seconds(15 * 60)  # the runner that carried it out may be gone
+    assert said[PairingProblem.ENDED] in browser.get("/status").body
 
 
 def test_the_lines_own_number_is_no_strangers(coded: Lines) -> None:
