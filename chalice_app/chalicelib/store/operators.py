@@ -89,6 +89,7 @@ class SignInStep:
 
 _sessions = TypeAdapter(OperatorSession)
 _steps = TypeAdapter(SignInStep)
+_fields = TypeAdapter(dict[str, str])
 
 
 class Operators:
@@ -145,8 +146,12 @@ class Operators:
 
     def knows_browser(self, token_sha256: str, email: str, *, now: int) -> bool:
         """Returns whether this operator signed in with this browser lately."""
-        item = self._table.get(*_browser_key(token_sha256)) or {}
-        return item.get("operator") == _account(email) and int(item["expires_at"]) > seconds(now)
+        item = self._table.get(*_browser_key(token_sha256))
+        return (
+            (one(item, _expiry_from) or 0) > seconds(now)
+            and item is not None
+            and item.get("operator") == _account(email)
+        )
 
     def store_step(self, step: SignInStep) -> None:
         """Stores the next step of a sign-in in place of the former one."""
@@ -187,9 +192,8 @@ class Interruptions:
     def find_path(self, place_sha256: str, *, now: int) -> str | None:
         """Returns the path that was stored under this name; None if there is none or it is too old."""
         item = self._table.get(f"OPERATOR#{place_sha256}", "PATH")
-        if item is None or int(item["expires_at"]) <= seconds(now) or not SHAPE_OF_PATH.fullmatch(item["path"]):
-            return None
-        return str(item["path"])
+        path = one(item, _path_from) if (one(item, _expiry_from) or 0) > seconds(now) else None
+        return path if path is not None and SHAPE_OF_PATH.fullmatch(path) else None
 
     def keep_form(self, email: str, path: str, fields: Mapping[str, str], *, now: int) -> bool:
         """Stores a form of this operator, without secrets, in place of a former one; False if it is too long."""
@@ -203,10 +207,7 @@ class Interruptions:
     def find_form(self, email: str, path: str, *, now: int) -> dict[str, str] | None:
         """Returns the fields that this operator filled in and that were not saved; None if there are none."""
         item = self._table.get(*_form_key(email, path))
-        if item is None or int(item["expires_at"]) <= seconds(now):
-            return None
-        fields: dict[str, str] = json.loads(item["fields"])
-        return fields
+        return one(item, _fields_from) if (one(item, _expiry_from) or 0) > seconds(now) else None
 
     def delete_form(self, email: str, path: str) -> None:
         """Deletes the form, because it was saved."""
@@ -216,6 +217,21 @@ class Interruptions:
 @readable
 def _session_from(item: Item) -> OperatorSession:
     return _sessions.validate_python(item)
+
+
+@readable
+def _expiry_from(item: Item) -> int:
+    return int(item["expires_at"])
+
+
+@readable
+def _path_from(item: Item) -> str:
+    return str(item["path"])
+
+
+@readable
+def _fields_from(item: Item) -> dict[str, str]:
+    return _fields.validate_json(item["fields"])
 
 
 @readable

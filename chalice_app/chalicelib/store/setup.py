@@ -2,10 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pydantic import TypeAdapter
 
+from chalicelib.store.records.reader import one, readable
 from chalicelib.store.table import Attr, ConditionFailed, Item, Table, Update
 
 
@@ -56,13 +58,13 @@ class Setup:
         self._table = table
 
     def get(self) -> SetupRecord:
-        """Returns the record; an empty one before anything was recorded."""
+        """Returns the record; an empty one before anything was recorded. A part that cannot be read counts as none."""
         item = self._table.get(*_KEY) or {}
         return SetupRecord(
             seen_address=str(item.get("seen_address", "")),
-            mail=_mail_from(item),
-            finished_at=_instant(item, "finished_at"),
-            dismissed_at=_instant(item, "dismissed_at"),
+            mail=one(item, _mail_from),
+            finished_at=one(item, partial(_instant, "finished_at")),
+            dismissed_at=one(item, partial(_instant, "dismissed_at")),
         )
 
     def record_address(self, address: str) -> None:
@@ -107,9 +109,11 @@ class Setup:
         return False
 
 
+@readable
 def _mail_from(item: Item) -> TrialMail | None:
     return _mails.validate_python(item["mail"]) if item.get("mail") else None
 
 
-def _instant(item: Item, name: str) -> int | None:
+@readable
+def _instant(name: str, item: Item) -> int | None:
     return int(item[name]) if item.get(name) is not None else None

@@ -16,6 +16,7 @@ from chalicelib.reconcilers import health_report, reconcile, snapshot_gc
 from chalicelib.sessions import lifecycle, reports
 from chalicelib.store.conversation.unanswered import UnansweredMessage
 from chalicelib.store.expressions import Item
+from chalicelib.store.operators import Interruptions
 from chalicelib.store.table import Update
 from chalicelib.web import console
 from chalicelib.wiring import Services
@@ -507,3 +508,63 @@ def test_a_tenant_that_breaks_between_two_channels_stands_in_the_second_mail_by_
         ("first@example.com", "Bakery"),
         ("second@example.com", BAD),
     ]
+
+
+# -- single records that pages read -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [SECRET + "!", [SECRET], {"un": "readable"}], ids=str)
+@pytest.mark.parametrize("name", ["seen_address", "mail", "finished_at", "dismissed_at"])
+def test_an_operator_signs_in_although_the_record_of_the_setup_cannot_be_read(
+    damaged: Services, caplog: pytest.LogCaptureFixture, name: str, value: Any
+) -> None:
+    olga = Admin(damaged)
+    damage(damaged, ("SETUP", "SETUP"), {"seen_address": "https://lines.example.com", name: value})
+    caplog.clear()
+    assert olga.signed_in().browser.get("/admin").status == 200
+    assert olga.browser.get("/admin/setup").status == 200
+    assert not any(SECRET in str(vars(each)) for each in caplog.records if each.name.startswith("chalicelib"))
+
+
+@pytest.mark.parametrize("commits", [[1], 7, SECRET, {"un": "readable"}, [[SECRET]]], ids=str)
+def test_every_page_of_the_admin_is_shown_although_the_commits_cannot_be_read(
+    damaged: Services, clock: Clock, commits: Any
+) -> None:
+    olga = Admin(damaged).signed_in()
+    damage(damaged, ("FLEET", "COMMITS"), {"commits": commits})
+    for path in ("/admin", f"/admin/tenants/{GOOD}"):
+        assert olga.browser.get(path).status == 200
+    reconcile.reconcile(damaged)
+    assert damaged.runners.commits.get() == {"unknown"}
+
+
+@pytest.mark.parametrize("changes", [{"expires_at": SECRET + "!"}, {"path": [SECRET]}, {"fields": SECRET}], ids=str)
+def test_what_waits_for_a_sign_in_and_cannot_be_read_is_forgotten(
+    damaged: Services, clock: Clock, changes: dict[str, Any]
+) -> None:
+    waiting, operators = Interruptions(damaged.table), damaged.operators
+    waiting.keep_path("hash", "/admin", now=clock())
+    waiting.keep_form("olga@example.com", "/admin/tenants/new", {"name": "Hotel"}, now=clock())
+    operators.remember_browser("hash", "olga@example.com", now=clock())
+    assert waiting.find_path("hash", now=clock()) and operators.knows_browser("hash", "olga@example.com", now=clock())
+    partitions: dict[str, dict[str, Item]] = damaged.table.partitions  # type: ignore[attr-defined]
+    for pk, sk in [(key, part) for key in partitions if key.startswith("OPERATOR#") for part in partitions[key]]:
+        damage(damaged, (pk, sk), changes)
+    found = (
+        waiting.find_path("hash", now=clock()),
+        waiting.find_form("olga@example.com", "/admin/tenants/new", now=clock()),
+        operators.knows_browser("hash", "olga@example.com", now=clock()),
+    )
+    read = {"path": (None, {"name": "Hotel"}, True), "fields": ("/admin", None, True)}
+    assert found == read.get(next(iter(changes)), (None, None, False))
+
+
+@pytest.mark.parametrize("runner", [None, [SECRET], 7], ids=str)
+def test_a_runner_registers_for_a_task_whose_record_cannot_be_read(
+    damaged: Services, clock: Clock, runner: Any
+) -> None:
+    assert damaged.tasks.claim("task-1", RUNNER, clock())
+    damage(damaged, ("TASK#task-1", "TASK"), {"runner": runner})
+    assert damaged.tasks.runner_of("task-1") is None
+    assert damaged.tasks.claim("task-1", RUNNER, clock())
+    assert damaged.tasks.runner_of("task-1") == RUNNER

@@ -3,10 +3,15 @@
 A runner names its task itself; ``aws/ecs.py`` checks that the task exists.
 """
 
+from pydantic import TypeAdapter
+
 from chalicelib.errors import TransientError
 from chalicelib.model import RunnerState
+from chalicelib.store.records.reader import one, readable
 from chalicelib.store.runners import Runners
-from chalicelib.store.table import Attr, ConditionFailed, Put, Table
+from chalicelib.store.table import Attr, ConditionFailed, Item, Put, Table
+
+_names = TypeAdapter(str)
 
 
 class Tasks:
@@ -28,9 +33,11 @@ class Tasks:
         same process registers again. Raises TransientError if a third one claimed the task at this moment.
         """
         item = self._table.get(f"TASK#{task}", "TASK")
-        if item is not None and not self._makes_way(item["runner"], now):
+        former = one(item, _runner_from)
+        if former is not None and not self._makes_way(former, now):
             return False
-        as_seen = Attr("pk").not_exists() if item is None else Attr("runner").eq(item["runner"])
+        stored = (item or {}).get("runner")
+        as_seen = Attr("runner").not_exists() if stored is None else Attr("runner").eq(stored)
         try:
             self._table.put(Put({"pk": f"TASK#{task}", "sk": "TASK", "runner": runner}, when=as_seen))
         except ConditionFailed:
@@ -40,7 +47,7 @@ class Tasks:
     def runner_of(self, task: str) -> str | None:
         """Returns the runner that claimed the task last; None if none did."""
         item = self._table.get(f"TASK#{task}", "TASK")
-        return item["runner"] if item is not None else None
+        return one(item, _runner_from)
 
     def _makes_way(self, runner: str, now: int) -> bool:
         former = self._runners.get(runner)
@@ -50,3 +57,8 @@ class Tasks:
             return False
         # Not if it renewed its lease just now.
         return self._runners.declare_dead(runner, now, silent_since=former.lease_until) is not None
+
+
+@readable
+def _runner_from(item: Item) -> str:
+    return _names.validate_python(item["runner"])
