@@ -75,6 +75,11 @@ def has_opener(chromium: str, runners: Collection[str]) -> bool:
     return newest == 0 or milestone(chromium) <= newest
 
 
+def opens_all(chromium: str, needed: Iterable[str]) -> bool:
+    """True if this Chromium is known to open what each of these wrote: no other runner need be asked."""
+    return milestone(chromium) >= max((1, *(milestone(each) for each in needed)))
+
+
 def openable_snapshots(
     versions: Sequence[SnapshotVersion], runners: Collection[str], failures: int
 ) -> Sequence[SnapshotVersion]:

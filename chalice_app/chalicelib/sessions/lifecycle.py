@@ -10,7 +10,6 @@ from chalicelib.log_events import LogEvent
 from chalicelib.model import Event, EventKind, Runner, Session
 from chalicelib.model.placement import choose_to_leave
 from chalicelib.reconcilers.error_isolation import ErrorIsolation
-from chalicelib.replies import bell
 from chalicelib.wiring import Services
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,6 @@ def handle_heartbeat(services: Services, runner: Runner, now: int) -> bool:
     for session in _waiting(services, runner):
         if services.placement.offer(session, runner, now, among):
             claimed = True
-            bell.ring_all(services, session.tenant, runner.id)
     return claimed or _leave_full_disk(services, runner, now)
 
 
@@ -86,8 +84,5 @@ def fail_over(services: Services, tenant: str, now: int) -> None:
 
 
 def place(services: Services, tenant: str, now: int) -> None:
-    """Places the session if it should run, and lists its open turns at the bell of its new runner."""
-    if services.placement.place(tenant, now):
-        session = services.sessions.get(tenant)
-        if session.runner is not None:
-            bell.ring_all(services, tenant, session.runner)
+    """Places the session if it should run; its open turns are at the bell of its new runner."""
+    services.placement.place(tenant, now)

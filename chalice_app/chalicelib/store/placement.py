@@ -22,6 +22,7 @@ from chalicelib.model import (
     should_run,
 )
 from chalicelib.model.placement import is_best_choice, rank_runners
+from chalicelib.store.conversation.open_turns import OpenTurns
 from chalicelib.store.fleet.candidates import Candidates
 from chalicelib.store.fleet.unplaced_sessions import WaitingSessions
 from chalicelib.store.records.reader import readable
@@ -66,6 +67,7 @@ class Placement(WaitingSessions):
         self._release = release
         self.candidates = Candidates(runners)
         self._capacity = capacity
+        self._open_turns = OpenTurns(table)
 
     def keep_awake(self, tenant: str, now: int, *, by_owner: bool = True) -> Session:
         """Lets an unlinked session run for a while, because a page of it is open, and places it at once.
@@ -152,10 +154,7 @@ class Placement(WaitingSessions):
             self._list(tenant, session.next_try_at)
             return False
         for runner in rank_runners(session, self.candidates.find(session, now), self._release, now)[:5]:
-            if self.claim(session, runner.id, now):
-                return True
-            session = self.sessions.get(tenant)
-            if session.runner is not None:
+            if self.claim(session, runner.id, now) or (session := self.sessions.get(tenant)).runner is not None:
                 return True
         if self._list(tenant, now):
             log.info(LogEvent.SESSION_UNPLACED, extra={"tenant": tenant})
@@ -179,7 +178,7 @@ class Placement(WaitingSessions):
         return self.claim(session, runner.id, now)
 
     def claim(self, session: Session, runner: str, now: int) -> bool:
-        """Gives the session to this runner under the next epoch, in both records; False if it may not be given now."""
+        """Gives the session and its open turns to this runner under the next epoch; False if it may not have it now."""
         if now < session.next_try_at:
             return False
         epoch = session.epoch + 1
@@ -207,7 +206,6 @@ class Placement(WaitingSessions):
                         "detail": None,
                         "qr": None,
                         "pairing": None,
-                        "pairing_problem": None,
                         "came_up": None,
                         "down_since": session.down_since or now,
                         "unplaced": None,
@@ -230,9 +228,11 @@ class Placement(WaitingSessions):
         except ConditionFailed as failure:
             held = failure.items[0]
             # The first attempt succeeded and its answer was lost (KCL's DynamoDBLeaseRefresher does the same).
-            return held is not None and held.get("runner") == runner and held.get("epoch") == epoch
+            if held is None or (held.get("runner"), held.get("epoch")) != (runner, epoch):
+                return False
         log.info(LogEvent.SESSION_CLAIMED, extra={"tenant": session.tenant, "runner": runner, "epoch": epoch})
-        self.runners.ring(runner)
+        for turn in (None, *self._open_turns.deliverable_of(session.tenant)):
+            self.runners.ring(runner, turn)
         return True
 
     def release(
@@ -261,7 +261,6 @@ class Placement(WaitingSessions):
                         "since": now if phase is not session.phase else session.since,
                         "qr": None,
                         "pairing": None,
-                        "pairing_problem": None,
                         "last_runner": runner,
                         "last_epoch": epoch,
                         "former_holders": former_holders(session.former_holders, runner, now),

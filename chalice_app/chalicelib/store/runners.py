@@ -19,6 +19,7 @@ from chalicelib.model import (
     LEASE_RENEWED_EVERY,
     Runner,
     RunnerState,
+    Turn,
     milliseconds,
 )
 from chalicelib.store.fleet import waiting_index
@@ -41,6 +42,11 @@ class TurnToTake:
     revision: int
     #: WhatsApp's time of the oldest message that it answers, in epoch milliseconds
     sent_at: int = 0
+
+
+def turn_to_take(turn: Turn) -> TurnToTake:
+    """Returns what a runner must know of a turn to take it."""
+    return TurnToTake(turn.id, turn.tenant, turn.chat, turn.revision, turn.oldest_sent_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ An upload counts only once it is committed, and only the session's holder can co
 """
 
 import logging
+from collections.abc import Sequence
 
 from chalice.app import Chalice
 
 from chalicelib.errors import BadRequest
 from chalicelib.log_events import LogEvent
-from chalicelib.model import Event, EventKind, SnapshotVersion, restorable_snapshots, snapshot_key
-from chalicelib.model.snapshot import has_opener, openable_snapshots
+from chalicelib.model import Event, EventKind, Runner, SnapshotVersion, restorable_snapshots, snapshot_key
+from chalicelib.model.snapshot import has_opener, openable_snapshots, opens_all
 from chalicelib.web.runner_auth import authenticate_alive, mount_endpoint
 from chalicelib.wiring import Services
 from wire import CommitAnswer, CommitRequest, RestoreAnswer, RestoreRequest, UploadAnswer, UploadRequest
@@ -39,7 +40,8 @@ def commit(services: Services, token: str, request: CommitRequest) -> CommitAnsw
     """Makes the uploaded object the newest snapshot, if S3 has what was announced and a living runner can open it."""
     runner = authenticate_alive(services, token)
     services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
-    if request.chromium != runner.chromium and not has_opener(request.chromium, _living_chromiums(services)):
+    wrote = request.chromium
+    if wrote != runner.chromium and not has_opener(wrote, _living_chromiums(services, runner, [wrote])):
         raise BadRequest("No runner has a Chromium that could open this snapshot.")
     key = snapshot_key(request.tenant, request.epoch, request.sequence, request.sha256)
     stored = services.blobs.head(key)
@@ -64,7 +66,8 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     runner = authenticate_alive(services, token)
     session = services.snapshots.get_held_session(request.tenant, runner.id, request.epoch)
     known = [each for each in restorable_snapshots(session) if each.key not in request.failed]
-    chromiums = _living_chromiums(services) if session.failures else ()
+    wrote = [each.chromium for each in known]
+    chromiums = _living_chromiums(services, runner, wrote) if session.failures and known else ()
     offered = openable_snapshots(known, chromiums, session.failures)
     reason = request.reason
     if not reason and not request.failed and offered != known:
@@ -90,7 +93,16 @@ def restore(services: Services, token: str, request: RestoreRequest) -> RestoreA
     )
 
 
-def _living_chromiums(services: Services) -> list[str]:
-    """Returns the versions of Chromium of the runners that hold their lease."""
-    now = services.clock()
-    return [each.chromium for each in services.runners.alive() if now < each.lease_until]
+def _living_chromiums(services: Services, runner: Runner, needed: Sequence[str]) -> list[str]:
+    """Returns versions of Chromium of the runners that hold their lease: no more than it takes to know what they open.
+
+    Those of all are read only if neither this runner nor one of those before them opens all that is needed.
+    """
+    now, found = services.clock(), [runner.chromium]
+    others = services.runners.alive()
+    while not opens_all(found[-1], needed):
+        other = next(others, None)
+        if other is None:
+            break
+        found += [other.chromium] if now < other.lease_until else []
+    return found

@@ -1,9 +1,10 @@
 """Turns as they are read: one, or the lists of open ones, each of which yields candidates, a moment old."""
 
-from chalicelib.model import Turn
+from chalicelib.model import Turn, TurnState
 from chalicelib.store.conversation.items import chat_key, turn_from, turn_or_rest_from
 from chalicelib.store.fleet import waiting_index
 from chalicelib.store.records.reader import each
+from chalicelib.store.runners import TurnToTake, turn_to_take
 from chalicelib.store.table import Table
 
 
@@ -28,6 +29,11 @@ class OpenTurns:
         keys = self._table.query(partition, limit=limit, **waiting_index.QUERY)
         items = self._table.get_many([(item["pk"], item["sk"]) for item in keys])
         return sorted(each(items, turn_from), key=lambda turn: (turn.created_at, turn.id))
+
+    def deliverable_of(self, tenant: str) -> list[TurnToTake]:
+        """Returns the turns of a tenant that are ready or were being sent: the holder of its session takes them."""
+        turns = self.open_turns_of(tenant)
+        return [turn_to_take(turn) for turn in turns if turn.state in (TurnState.READY, TurnState.SENDING)]
 
     def open_turns(self, *, due_before: int, limit: int = 200) -> list[Turn]:
         """Returns open turns that are due by then and can be read, the earliest first, a moment old."""

@@ -1,16 +1,18 @@
 """What is read of the runners, counted: a heartbeat and a placement read as much in a large fleet as in a small one."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.model import LEASE, Runner, RunnerState
-from chalicelib.replies import bell
+from chalicelib.model.snapshot import has_opener
 from chalicelib.sessions import lifecycle
 from chalicelib.store.drains import Drains
 from chalicelib.store.fleet import waiting_index
 from chalicelib.store.fleet.runner_lists import ROOM_READ
 from chalicelib.store.table import Table, Update
+from chalicelib.web.snapshot_api import _living_chromiums
 from chalicelib.wiring import Services
 from tests.unit.conftest import ASSISTANT, Clock, a_tenant
 from tests.unit.support.billed_table import BilledTable
@@ -83,7 +85,7 @@ def test_a_session_that_fails_over_reads_no_other_tenants_turns(line: Services, 
     read = []
     for number in range(3):
         before = items_read(line)
-        bell.ring_all(line, T, "runneraaaa")
+        taken = line.turns.deliverable_of(T)
         read.append(items_read(line) - before)
         other = replace(turn, id=f"another{number}", tenant="tenantbbbb")
         line.table.update(
@@ -94,7 +96,7 @@ def test_a_session_that_fails_over_reads_no_other_tenants_turns(line: Services, 
             )
         )
     assert read[0] == read[2] == 2
-    assert [rung.turn for rung in line.runners.bell("runneraaaa").turns] == [turn.id]
+    assert [each.turn for each in taken] == [turn.id]
 
 
 def test_the_silent_are_found_and_nobody_else_is_read(services: Services, clock: Clock) -> None:
@@ -220,3 +222,38 @@ def test_a_heartbeat_of_another_release_reads_its_rivals_once(services: Services
         assert lifecycle.handle_heartbeat(services, runner, clock())
         read.append((items_read(services) - before) / capacity)
     assert read[1] < read[0]
+
+
+@pytest.mark.parametrize(("own", "read"), [("131.0.1.2", 0), ("130.9.9.9", 2), ("", 2)])
+def test_a_restore_of_a_session_that_failed_reads_no_more_runners_than_it_takes(
+    line: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch, own: str, read: int
+) -> None:
+    for number, chromium in enumerate(("129.0.1.1", "131.0.1.1", "131.0.1.1", "131.0.1.1")):
+        made = line.runners.register(f"runnerz{number}", "0" * 64, 1, clock())
+        line.table.update(Update(f"RUNNER#{made.id}", "RUNNER", set={"chromium": chromium}))
+    holder = line.runners.get("runneraaaa")
+    assert holder is not None
+    asked: list[str] = []
+    fleet = sorted((each for each in line.runners.alive() if each.id != holder.id), key=lambda each: each.id)
+
+    def alive() -> Iterator[Runner]:
+        for each in fleet:
+            asked.append(each.id)
+            yield each
+
+    monkeypatch.setattr(line.runners, "alive", alive)
+    known = ["131.0.5.5", "130.0.0.0"]
+    found = _living_chromiums(line, replace(holder, chromium=own), known)
+    assert len(asked) == read
+    assert all(has_opener(each, found) for each in known)
+
+
+def test_of_a_fleet_in_which_nobody_opens_a_snapshot_all_are_asked(line: Services, clock: Clock) -> None:
+    for number in range(4):
+        made = line.runners.register(f"runnerz{number}", "0" * 64, 1, clock())
+        line.table.update(Update(f"RUNNER#{made.id}", "RUNNER", set={"chromium": f"12{number}.0.1.1"}))
+    holder = line.runners.get("runneraaaa")
+    assert holder is not None
+    found = _living_chromiums(line, replace(holder, chromium="120.0.0.0"), ["131.0.5.5"])
+    assert sorted(found)[-4:] == ["120.0.1.1", "121.0.1.1", "122.0.1.1", "123.0.1.1"]
+    assert not has_opener("131.0.5.5", found)
