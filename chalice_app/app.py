@@ -41,7 +41,7 @@ def create_app(services: Services) -> Chalice:
     runner_api.mount(application, services)
 
     @application.route("/health", methods=READING)
-    @partial(handle_json_errors, application)
+    @partial(handle_json_errors, application, proxies=lambda: services.proxies)
     def health() -> Response:
         """Health check for everybody: returns stage, commit and address; proves that table and address can be read."""
         health: dict[str, Any] = {"stage": services.stage, "commit": services.commit}

@@ -15,8 +15,16 @@ from chalicelib.errors import AnswerlineError, BadRequest, NotDeployed, NotFound
 from chalicelib.rendering.languages import DEFAULT_LANGUAGE, translator
 from chalicelib.rendering.static_files import static_file
 from chalicelib.rendering.templating import render_page
-from chalicelib.web.client_address import client_of, pseudonym
-from chalicelib.web.responses import READING, View, log_refusal, log_unexpected, respond, retry_after, source_of
+from chalicelib.web.client_address import pseudonym
+from chalicelib.web.responses import (
+    READING,
+    View,
+    client_of_request,
+    log_refusal,
+    log_unexpected,
+    respond,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Services
@@ -59,8 +67,7 @@ class Pages:
     @property
     def client(self) -> str:
         """The client as rate limits count it: an IPv4 address, or a /64 of IPv6."""
-        source, forwarded = source_of(self.request), self.headers.get("x-forwarded-for", "")
-        return client_of(source, forwarded, self._services.proxies if forwarded else 0)
+        return client_of_request(self.request, lambda: self._services.proxies)
 
     @property
     def origin(self) -> str:

@@ -10,7 +10,7 @@ from chalice.app import Chalice, Request, Response
 from chalicelib.errors import AnswerlineError, Forbidden, TooMany, TransientError, Unauthorised
 from chalicelib.log_context import trace
 from chalicelib.log_events import LogEvent
-from chalicelib.web.client_address import pseudonym
+from chalicelib.web.client_address import client_of, pseudonym
 from wire import Refusal
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,16 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def source_of(request: Request | None) -> str:
-    """Returns the address that called the gateway; empty where there is none."""
+def client_of_request(request: Request | None, proxies: Callable[[], int]) -> str:
+    """Returns the client as rate limits and the log count it: an IPv4 address, or a /64 of IPv6.
+
+    Args:
+        proxies: returns the number of our own proxies in front of the gateway.
+    """
     context: Mapping[str, Any] = request.context if request is not None else {}
-    return str((context.get("identity") or {}).get("sourceIp") or "")
+    source = str((context.get("identity") or {}).get("sourceIp") or "")
+    forwarded = request.headers.get("x-forwarded-for", "") if request is not None else ""
+    return client_of(source, forwarded, proxies() if forwarded else 0)
 
 
 def respond(
@@ -59,10 +65,13 @@ def json_response(body: str, *, status: int = 200, headers: Mapping[str, str] | 
     return respond(body, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
-def handle_json_errors(app: Chalice, view: View) -> View:
+def handle_json_errors(app: Chalice, view: View, proxies: Callable[[], int] = lambda: 0) -> View:
     """Wraps a view for programs: every exception becomes a ``wire.Refusal``.
 
     A view raises ``BadRequest`` itself for a body it cannot read; any other error of pydantic is a mistake of ours.
+
+    Args:
+        proxies: as for ``client_of_request``: a refusal is logged with its client, not with our proxy.
     """
 
     @functools.wraps(view)
@@ -70,7 +79,7 @@ def handle_json_errors(app: Chalice, view: View) -> View:
         try:
             return view(*args, **path)
         except AnswerlineError as error:
-            log_refusal(error, pseudonym(source_of(app.current_request)))
+            log_refusal(error, pseudonym(client_of_request(app.current_request, proxies)))
             return json_response(
                 Refusal(code=error.code, message=error.message).model_dump_json(),
                 status=error.status,

@@ -51,7 +51,8 @@ def mount_endpoint(
         return json_response(handle(services, token, request).model_dump_json(exclude_none=True))
 
     view.__name__ = path.strip("/").replace("/", "_")
-    app.route(path, methods=["POST"], content_types=["application/json"])(handle_json_errors(app, view))
+    handled = handle_json_errors(app, view, lambda: services.proxies)
+    app.route(path, methods=["POST"], content_types=["application/json"])(handled)
 
 
 def authenticate(services: Services, token: str) -> Runner:

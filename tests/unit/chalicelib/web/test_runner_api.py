@@ -21,6 +21,7 @@ from chalicelib.replies import inbound
 from chalicelib.replies.turn_taking import take_turn
 from chalicelib.store.runners import TurnToTake
 from chalicelib.web import runner_api, snapshot_api
+from chalicelib.web.client_address import pseudonym
 from chalicelib.web.runner_api import BELL_POLLED_EVERY_SECONDS
 from chalicelib.wiring import Services
 from runner.control_plane.capability import hand_in_capability
@@ -135,6 +136,19 @@ def test_a_refused_token_is_logged_and_not_shown(runner: Caller, caplog: pytest.
     [refused] = [record for record in caplog.records if record.message == "token_refused"]
     assert vars(refused)["error"] == "unauthorised" and len(vars(refused)["client"]) == 12
     assert "guessed-secret" not in repr([vars(record) for record in caplog.records])
+
+
+def test_a_refused_call_is_logged_with_its_client_and_not_with_our_proxy(
+    client: Client, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    services._environment = {**services._environment, "PROXIES": "1"}
+    caplog.set_level("INFO", logger="chalicelib")
+    for address in ("203.0.113.50", "203.0.113.51", "203.0.113.50"):
+        forwarded = {"X-Forwarded-For": f"192.0.2.1, {address}, 127.0.0.1"}
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer guessed", **forwarded}
+        assert client.http.post("/runner/bell", headers=headers, body=b'{"bell": 0}').status_code == 401
+    marks = [vars(record)["client"] for record in caplog.records if record.message == "token_refused"]
+    assert marks == [pseudonym(address) for address in ("203.0.113.50", "203.0.113.51", "203.0.113.50")]
 
 
 def test_the_owner_is_told_once_which_number_was_linked_and_of_each_other_one(
