@@ -3,7 +3,10 @@
 "use strict";
 
 (() => {
-  const REST_AFTER_MS = 30 * 60 * 1000; // the owner did not scan for this long: stop asking for codes
+  // Nobody touched the page for this long, whatever it shows: it stops asking. An open page keeps a browser busy, and
+  // keeps back mails that would say what it shows.
+  const REST_AFTER_MS = 30 * 60 * 1000;
+  const TOUCHES = ["pointerdown", "keydown", "wheel", "touchmove"];
   const HIDDEN_EVERY_MS = 15 * 1000;
   const LOST_AFTER_FAILURES = 3;
 
@@ -33,14 +36,23 @@
     let everyMs = Number(live.dataset.everyMs);
     let failures = 0;
     let timer = 0;
-    let codeNeededSince = Date.now();
+    let touchedAt = Date.now();
+    let rested = false;
     let countdown = startCountdown(live);
 
+    for (const kind of TOUCHES) window.addEventListener(kind, touch, { passive: true });
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) poll();
+      if (document.hidden) return;
+      if (rested) return location.reload();
+      touch();
+      poll();
     });
     window.addEventListener("online", poll);
     schedule();
+
+    function touch() {
+      touchedAt = Date.now();
+    }
 
     function schedule() {
       clearTimeout(timer);
@@ -50,7 +62,7 @@
 
     async function poll() {
       clearTimeout(timer);
-      if (needsCode(live) && Date.now() - codeNeededSince > REST_AFTER_MS) return rest();
+      if (rested || Date.now() - touchedAt > REST_AFTER_MS) return rest();
       try {
         const answer = await fetch(`${live.dataset.url}?seen=${live.dataset.version}`, {
           cache: "no-store",
@@ -77,19 +89,15 @@
       live.replaceChildren(...parsed.body.childNodes);
       live.dataset.version = update.version;
       live.querySelectorAll("form").forEach(submitOnce);
-      if (!needsCode(live)) codeNeededSince = Date.now();
       countdown = startCountdown(live);
     }
 
     function rest() {
+      if (rested) return;
+      rested = true;
       countdown.stop();
       live.replaceChildren(document.getElementById("rested").content.cloneNode(true));
     }
-  }
-
-  function needsCode(live) {
-    const shown = live.querySelector("#phase")?.dataset.shown;
-    return shown === "qr" || shown === "pairing" || shown === "waiting";
   }
 
   // Counts the seconds between two polls; at zero the code is removed even if no answer comes.
