@@ -151,6 +151,17 @@ def test_a_refused_call_is_logged_with_its_client_and_not_with_our_proxy(
     assert marks == [pseudonym(address) for address in ("203.0.113.50", "203.0.113.51", "203.0.113.50")]
 
 
+@pytest.mark.parametrize(("minutes", "is_open"), [(0, True), (14, True), (15, False), (600, False)])
+def test_an_order_of_a_pairing_code_is_over_for_any_runner_after_a_quarter_of_an_hour(
+    holder: Caller, services: Services, clock: Clock, minutes: int, is_open: bool
+) -> None:
+    ordered_at = clock()
+    services.placement.pair_with(T, "491701234567", ordered_at)
+    clock.pass_seconds(minutes * 60)
+    [hold] = holder.sync(sessions=[online(2)])["hold"]
+    assert (hold["pair_with"], hold["pair_order"]) == ("491701234567", ordered_at if is_open else 0)
+
+
 def test_the_owner_is_told_once_which_number_was_linked_and_of_each_other_one(
     holder: Caller, services: Services, clock: Clock
 ) -> None:
