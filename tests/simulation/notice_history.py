@@ -1,14 +1,17 @@
 """Histories of notices: lines that break and recover for hours while SES, the queue and the senders fail.
 
 The control plane's own code and table, each call a worker that may die between two of its steps; a runner that only
-reports; and SES as a model. The verdict asks what SES took, and what the table says about the lines.
+reports; SES and the webhook as models; records that become unreadable; and quiet hours. The verdict asks what was
+taken, and what the table says about the lines.
 """
 
 import asyncio
+import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -19,15 +22,34 @@ from chalicelib.model.notices.kinds import NoticeKind
 from chalicelib.model.notices.notice import NoticeLine, Subject
 from chalicelib.model.scaling import Service
 from chalicelib.notifications import notice_jobs
+from chalicelib.notifications.webhook import TIMEOUT_SECONDS
 from chalicelib.reconcilers import reconcile
+from chalicelib.rendering.notice_sentences import notice_sentence
 from chalicelib.sessions import reports
+from chalicelib.store.table import Attr, ConditionFailed, Update
 from tests.simulation.cloud import EPOCH_MS, Cloud, Worker, worker
 from tests.simulation.loop import VirtualLoop
 from wire import Phase, ProblemCode, SessionReport
 
 RUNNER = "runneraaaa"
-#: The people whom the operators' mail goes to.
+#: The people whom the operators' mail goes to, and all channels to them.
 OPERATORS = ("first@agency.example", "second@agency.example")
+WEBHOOK = "webhook"
+CHANNELS = (*OPERATORS, WEBHOOK)
+#: What the webhook's text says of a line → what that is.
+SENTENCES = {
+    notice_sentence(NoticeLine("", kind, subject, 0, "")): (kind, subject)
+    for kind in (
+        NoticeKind.DISCONNECTED,
+        NoticeKind.LINE_DOWN,
+        NoticeKind.PASSKEY,
+        NoticeKind.CONFLICT,
+        NoticeKind.BLOCKED,
+        NoticeKind.KEY_REVOKED,
+        NoticeKind.OUT_OF_CREDIT,
+    )
+    for subject in (Subject.NEWS, Subject.ALL_CLEAR)
+}
 HEARTBEAT_SECONDS = 30.0
 #: The minute's loop, and how often it runs once nothing fails any more.
 MINUTE_SECONDS, QUIET_MINUTE_SECONDS = 60.0, 240.0
@@ -51,6 +73,8 @@ REPORTS: tuple[tuple[Phase, ProblemCode | None], ...] = (
     (Phase.LOGGED_OUT, None),
     (Phase.CONFLICT, ProblemCode.CONFLICT),
     (Phase.BLOCKED, ProblemCode.BLOCKED),
+    (Phase.PASSKEY_REQUIRED, ProblemCode.PASSKEY),
+    (Phase.QR, None),
 )
 
 
@@ -72,6 +96,10 @@ class NoticePlan:
     #: A call of SES fails otherwise, or takes this long.
     mail_fails: float = 0.1
     mail_takes_seconds: float = 8.0
+    #: A record of the last tenant, and later the operators' batch, become unreadable; nobody mends the tenant's.
+    unreadable: bool = True
+    #: From when to when, in seconds of the history, people hear only of what cannot wait.
+    quiet: tuple[float, float] = (3600.0, 5 * 3600.0)
 
 
 @dataclass
@@ -96,6 +124,8 @@ class Post:
     down: bool = False
     healed: bool = False
     taken: list[Mail] = field(default_factory=list)
+    #: Each attempt: to whom, about which tenant and what, and by which sender.
+    begun: list[tuple[str, str, NoticeKind, Worker]] = field(default_factory=list)
 
     def notify_owner(self, tenant: Tenant, kind: NoticeKind, subject: Subject, since: int, link: str) -> str:
         return self._take(tenant.owner_email, [(tenant.id, kind, subject)])
@@ -109,9 +139,23 @@ class Post:
     def send_digest(self, operator: str, lines: Sequence[DigestLine], overview: str) -> str:
         return self._take(operator, [])
 
+    def post_webhook(self, url: str, body: bytes) -> int:
+        found = []
+        for text in json.loads(body)["text"].splitlines():
+            told, _, link = text.partition(": ")[2].rpartition(" ")
+            if told in SENTENCES:
+                found.append((link.rpartition("/")[2], *SENTENCES[told]))
+        try:
+            self._take(WEBHOOK, found)
+        except TransientError:
+            return 503
+        return 200
+
     def _take(self, to: str, notices: list[tuple[str, NoticeKind, Subject]]) -> str:
+        self.begun += [(to, tenant, kind, worker()) for tenant, kind, _ in notices]
         self.cloud.step("mail")
-        self.cloud.pause(self.chance.uniform(0.05, self.plan.mail_takes_seconds if not self.healed else 0.2))
+        longest = min(self.plan.mail_takes_seconds, TIMEOUT_SECONDS) if to == WEBHOOK else self.plan.mail_takes_seconds
+        self.cloud.pause(self.chance.uniform(0.05, longest if not self.healed else 0.2))
         self.cloud.step("mail")
         if not self.healed and (self.down or self.chance.random() < self.plan.mail_fails):
             raise TransientError("The mail service is busy; this will be tried again.")
@@ -133,9 +177,15 @@ class NoticeHistory:
         self.tenants = [f"tenant{number:04d}" for number in range(self.plan.tenants)]
         #: By tenant and kind: when it became true and stopped being so, as the table says.
         self.spans: dict[tuple[str, NoticeKind], list[list[float]]] = defaultdict(list)
+        #: By tenant and kind: when other news, or a code that is shown, took its place.
+        self.dropped: dict[tuple[str, NoticeKind], list[float]] = defaultdict(list)
         self.paused_at_last: set[str] = set()
         services = self.services = self.cloud.services
-        services._environment = {**services._environment, "OPERATORS_EMAIL": ",".join(OPERATORS)}
+        hours = "-".join(f"{datetime.fromtimestamp(EPOCH_MS / 1000 + at, UTC):%H:%M}" for at in self.plan.quiet)
+        settings = {"OPERATORS_EMAIL": ",".join(OPERATORS), "QUIET_HOURS": f"{hours} UTC"}
+        services._environment = {**services._environment, **settings}
+        services.webhook_url = lambda: "https://hooks.example.com/x"  # type: ignore[method-assign]
+        services.post_webhook = self.post.post_webhook  # type: ignore[method-assign]
         services.__dict__.update(mailer=self.post, fleet=_Fleet())
         self.cloud.table.watchers.append(self._written)
 
@@ -164,6 +214,13 @@ class NoticeHistory:
             begins = self.chance.uniform(0, TROUBLED_SECONDS)
             self.loop.after(begins, setattr, self.post, "down", True)
             self.loop.after(begins + self.chance.uniform(*plan.outage_seconds), setattr, self.post, "down", False)
+        if plan.unreadable:
+            item = self.chance.choice((("SESSION", {"since": "x"}), ("TENANT", {"policies": ["x"]})))
+            broken = Update(f"TENANT#{self.tenants[-1]}", item[0], set=item[1])
+            self.loop.after(self.chance.uniform(600, TROUBLED_SECONDS / 2), self._damage, broken)
+            unclaimed = Attr("claim").not_exists()  # else a mail on its way is repeated
+            batch = Update("NOTICES", "OPERATORS", set={"batch": "x", "next_at": "x"}, when=unclaimed)
+            self.loop.after(self.chance.uniform(TROUBLED_SECONDS / 2, TROUBLED_SECONDS), self._damage, batch)
         self.loop.after(60.0, self._change)
         await asyncio.sleep(TROUBLED_SECONDS)
         self._heal()
@@ -172,6 +229,15 @@ class NoticeHistory:
     def _reconcile(self) -> None:
         self.loop.after(QUIET_MINUTE_SECONDS if self.post.healed else MINUTE_SECONDS, self._reconcile)
         self.cloud.call("reconcile", lambda: reconcile.reconcile(self.services))
+
+    def _damage(self, write: Update) -> None:
+        def damage() -> None:
+            try:
+                self.services.table.update(write)
+            except ConditionFailed:
+                self.loop.after(20.0, self._damage, write)
+
+        self.cloud.call("damage", damage, mortal=False)
 
     def _heal(self) -> None:
         rates = self.cloud.rates
@@ -289,13 +355,17 @@ class NoticeHistory:
             if after.get("assistant_problem"):
                 true = {NoticeKind(after["assistant_problem"]["code"])}
         else:
-            asked = {NoticeKind.DISCONNECTED, NoticeKind.CONFLICT, NoticeKind.BLOCKED}
+            asked = {NoticeKind.DISCONNECTED, NoticeKind.CONFLICT, NoticeKind.BLOCKED, NoticeKind.PASSKEY}
             held = {kind for kind in asked if self._is_true(tenant, kind)}
             problem = after.get("problem")
             if after["phase"] != "online":
-                true = held & {NoticeKind.DISCONNECTED} if problem else held
-                if after["phase"] == "logged_out" and (before or {}).get("number") is not None:
-                    true = true | {NoticeKind.DISCONNECTED}
+                linked = (before or {}).get("number") is not None
+                lasting = held & (
+                    {NoticeKind.DISCONNECTED} if linked else {NoticeKind.DISCONNECTED, NoticeKind.PASSKEY}
+                )
+                true = lasting if problem or (after["phase"] == "qr" and not linked) else held
+                if after["phase"] == "logged_out" and linked:
+                    true = (true | {NoticeKind.DISCONNECTED}) - {NoticeKind.PASSKEY}
             if problem:
                 true = true | {NoticeKind(problem["code"])}
         for kind in asked:
@@ -305,6 +375,8 @@ class NoticeHistory:
                 spans.append([now, float("inf")])
             elif kind not in true and is_open:
                 spans[-1][1] = now
+                if key[1] == "SESSION" and after["phase"] != "online":
+                    self.dropped[tenant, kind].append(now)
 
     def _is_true(self, tenant: str, kind: NoticeKind) -> bool:
         spans = self.spans[tenant, kind]
@@ -319,13 +391,22 @@ class NoticeHistory:
         for (_, tenant, kind), mails in heard.items():
             if (tenant, kind) in self.spans:
                 self._judge_order(tenant, kind, mails)
+        self._judge_quiet_hours()
+        unread = {self.tenants[-1]} if self.plan.unreadable else set()
         for (tenant, kind), spans in self.spans.items():
-            for to in (f"{tenant}@example.com", *OPERATORS):
+            for to in (f"{tenant}@example.com", *CHANNELS) if tenant not in unread else ():
                 last = heard[to, tenant, kind][-1] if heard[to, tenant, kind] else None
                 if self._is_true(tenant, kind) and (last is None or last.subject is Subject.ALL_CLEAR):
                     self._report("unheard", f"{to} does not know that {tenant} is {kind} since {spans[-1][0]:.0f}")
                 elif last is not None and self._awaits_all_clear(tenant, kind, last):
                     self._report("no all-clear", f"{to} does not know that {tenant} is no longer {kind}")
+
+    def _judge_quiet_hours(self) -> None:
+        begins, ends = self.plan.quiet
+        for mail in self.post.taken:
+            waits = mail.subject is not Subject.NEWS and mail.kind is not NoticeKind.NUMBER_LINKED
+            if waits and begins + 60 + COMPLETED_SECONDS < mail.at < ends - 60:
+                self._report("at night", f"{mail.to} heard {mail.subject} of {mail.tenant} at {mail.at:.0f}")
 
     def _awaits_all_clear(self, tenant: str, kind: NoticeKind, last: Mail) -> bool:
         over = last.subject is not Subject.ALL_CLEAR and not self._is_true(tenant, kind)
@@ -335,11 +416,11 @@ class NoticeHistory:
         spans = self.spans[tenant, kind]
         for before, mail in zip([None, *mails[:-1]], mails, strict=True):
             is_news = mail.subject is not Subject.ALL_CLEAR
-            late = COMPLETED_SECONDS if mail.to in OPERATORS else LATE_SECONDS
+            late = COMPLETED_SECONDS if mail.to in CHANNELS else LATE_SECONDS
             near = any(begins <= mail.at and mail.at - late <= ends for begins, ends in spans)
             if is_news and not near:
                 self._report("untrue", f"{mail.to} heard at {mail.at:.0f} that {tenant} is {kind}")
-            if mail.subject is Subject.ALL_CLEAR and before is None:
+            if mail.subject is Subject.ALL_CLEAR and before is None and not self._may_have_had_news(mail):
                 self._report("untrue", f"{mail.to} got an all-clear of {kind} without its news")
             if before is None or before.subject is not mail.subject or mail.subject is Subject.REMINDER:
                 continue
@@ -357,17 +438,26 @@ class NoticeHistory:
             if second.at - began < HELD_SECONDS - LATE_SECONDS and between:
                 self._report("too often", f"{first.to} heard of {tenant} {kind} at {first.at:.0f}, {second.at:.0f}")
 
+    def _may_have_had_news(self, mail: Mail) -> bool:
+        """Returns whether a sender died while it sent a channel the news: an all-clear too much is better then."""
+        news = (mail.to, mail.tenant, mail.kind)
+        died = any(begun[:3] == news and begun[3] in self.cloud.unfinished for begun in self.post.begun)
+        # Before a call of the webhook its sender counts the tries, and may die there.
+        return (mail.to in CHANNELS and died) or (mail.to == WEBHOOK and bool(self.cloud.unfinished))
+
     def _began(self, mail: Mail) -> float:
         """Returns when the first of those who are mailed together got this news: it is held from then on."""
         same = [
             each.at
             for each in self.post.taken
-            if (each.tenant, each.kind, each.subject) == (mail.tenant, mail.kind, mail.subject) and each.to in OPERATORS
+            if (each.tenant, each.kind, each.subject) == (mail.tenant, mail.kind, mail.subject) and each.to in CHANNELS
         ]
-        return min([mail.at, *(at for at in same if mail.to in OPERATORS and mail.at - TROUBLED_SECONDS < at)])
+        return min([mail.at, *(at for at in same if mail.to in CHANNELS and mail.at - TROUBLED_SECONDS < at)])
 
     def _was_replaced(self, tenant: str, kind: NoticeKind, since: float) -> bool:
         """Returns whether other news of the same line took its place since: then nobody gets an all-clear."""
+        if any(at >= since - LATE_SECONDS for at in self.dropped[tenant, kind]):
+            return True
         ended = [ends for _, ends in self.spans[tenant, kind] if ends >= since - LATE_SECONDS]
         others = [spans for (other, one), spans in self.spans.items() if other == tenant and one != kind]
         begun = [begins for spans in others for begins, _ in spans]

@@ -1,25 +1,28 @@
 """Mutants of the notices: a safeguard is removed, and a history must find that out. `make simulate` plays them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib.errors import TransientError
 from chalicelib.model.notices import notice as rules
 from chalicelib.model.notices.notice import Notice
+from chalicelib.notifications import webhook
 from chalicelib.store import sessions, tenants
 from chalicelib.store.notifications import batches as notice_batches
 from chalicelib.store.notifications import notices
 from chalicelib.store.notifications.batches import Held, NoticeBatches
 from chalicelib.store.notifications.notices import Notices
-from chalicelib.store.table import ConditionFailed, Update
+from chalicelib.store.table import Attr, ConditionFailed, Update
 from tests.simulation.notice_history import NoticePlan, play
 
 SEEDS = range(12)
 #: Slow mails, so that senders meet; and many deaths.
-SLOW = NoticePlan(mail_takes_seconds=45.0, mail_fails=0.3, worker_dies=0.2)
+SLOW = NoticePlan(mail_takes_seconds=45.0, mail_fails=0.3, worker_dies=0.2, unreadable=False)
 
 
 def news_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +87,47 @@ def clear_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"chalicelib.notifications.{module}.next_step", generous)
 
 
+def one_record_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends the job at the first tenant that cannot be read."""
+
+    class NoIsolation:
+        def run(self, subject: str, step: Any, *arguments: Any) -> Any:
+            return step(*arguments)
+
+        def finish(self) -> None:
+            pass
+
+    def kept_back_until(services: Any, notice: Notice, now: int) -> int:
+        return now + 900_000 if services.tenants.get(notice.tenant).paused else now
+
+    monkeypatch.setattr("chalicelib.notifications.notices.ErrorIsolation", NoIsolation)
+    monkeypatch.setattr("chalicelib.notifications.operator_notices._kept_back_until", kept_back_until)
+
+
+def damaged_batch_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the operators' batch as it is although nobody can read when the next one begins."""
+    monkeypatch.setattr(notice_batches, "is_over", lambda name, now: Attr(name).not_exists() | Attr(name).lte(now))
+
+
+def no_quiet_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends at night what could wait."""
+    for module in ("owner_notices", "operator_notices"):
+        monkeypatch.setattr(
+            f"chalicelib.notifications.{module}.earliest", lambda step, kind, quiet, now: max(step.at, 0)
+        )
+
+
+def webhook_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes what the webhook refuses for taken."""
+    send = webhook.send
+
+    def once(*arguments: Any) -> None:
+        with suppress(TransientError):
+            send(*arguments)
+
+    monkeypatch.setattr(webhook, "send", once)
+
+
 MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], NoticePlan]] = [
     (news_apart, ("unheard", "no all-clear"), NoticePlan(worker_dies=0.3)),
     (claim_of_everyone, ("twice",), SLOW),
@@ -93,6 +137,10 @@ MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], Notic
     (no_hold, ("too often",), NoticePlan()),
     (channels_forgotten, ("unheard", "no all-clear", "untrue"), SLOW),
     (clear_to_everybody, ("untrue",), NoticePlan()),
+    (one_record_ends_all, ("unheard",), NoticePlan()),
+    (damaged_batch_for_ever, ("unheard",), NoticePlan()),
+    (no_quiet_hours, ("at night",), NoticePlan()),
+    (webhook_forgotten, ("unheard", "no all-clear"), NoticePlan(mail_fails=0.3)),
 ]
 
 

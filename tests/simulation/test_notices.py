@@ -19,6 +19,7 @@ FAULTLESS = NoticePlan(
     outages=0,
     mail_fails=0.0,
     mail_takes_seconds=1.0,
+    unreadable=False,
 )
 
 

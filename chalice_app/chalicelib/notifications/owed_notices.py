@@ -15,7 +15,9 @@ from chalicelib.model.notices.notice import (
     SETTLED_AFTER,
     NewsState,
     NoticeLine,
+    Step,
     Subject,
+    earliest,
     retry_at,
 )
 from chalicelib.notifications.channels import Channel, notice_line
@@ -74,7 +76,8 @@ def send_owed(services: "Services", held: Held, ways: Mapping[str, Channel], end
 def _payable(services: "Services", owed: Owed) -> tuple[list[NoticeLine], list[OwedLine]]:
     """Returns the lines that tell the channel what is so, and those that have to wait.
 
-    A line waits while the others have heard something else than the channel, and what the channel knows is so.
+    A line waits while the others have heard something else than the channel, and what the channel knows is so; and in
+    the quiet hours, if it can.
     """
     lines, waiting = [], []
     for line in owed.lines:
@@ -87,6 +90,10 @@ def _payable(services: "Services", owed: Owed) -> tuple[list[NoticeLine], list[O
             continue
         if notice.state is (NewsState.OVER if knows else NewsState.OPEN):
             subject = Subject.ALL_CLEAR if knows else Subject.NEWS
+            now = services.clock()
+            if earliest(Step(subject, now), line.kind, services.quiet_hours, now) > now:
+                waiting.append(line)
+                continue
             lines.append(notice_line(services, line.tenant, line.kind, subject, notice.since))
         else:
             waiting.append(line)

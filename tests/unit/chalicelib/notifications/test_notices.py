@@ -131,6 +131,26 @@ def test_an_address_that_had_the_news_and_failed_at_the_all_clear_gets_it_later(
     )
 
 
+def test_an_all_clear_that_an_address_is_owed_waits_until_the_quiet_hours_are_over(
+    office: Services, clock: Clock
+) -> None:
+    office._environment = {**office._environment, "OPERATORS_EMAIL": f"{US} {YOU}"}
+    clock.now = clock.now // 86_400_000 * 86_400_000 + 20 * 3_600_000  # 20:00 UTC
+    break_down(office, 1)
+    minutes_pass(office, clock, 1)
+    mailer(office).trouble, mailer(office).refused = BUSY, frozenset({YOU})
+    repair(office, 1)
+    minutes_pass(office, clock, 10)
+    office._environment = {**office._environment, "QUIET_HOURS": "20:10-07:00 UTC"}
+    mailer(office).trouble = None
+    minutes_pass(office, clock, 60)
+    heard = [subject for _, kind, subject in to_operators(office, YOU) if kind == NoticeKind.KEY_REVOKED]
+    assert heard == ["news"] and to_operators(office)[-1][2] == "all_clear"
+    clock.pass_seconds(10 * 3600)
+    minutes_pass(office, clock, 10)
+    assert to_operators(office, YOU)[-1] == ("Client 0", NoticeKind.KEY_REVOKED, "all_clear")
+
+
 def test_ses_is_down_for_hours_and_then_everybody_hears_once(
     office: Services, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
