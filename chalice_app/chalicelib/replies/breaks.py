@@ -76,8 +76,9 @@ def grade_breaks(text: str, wholes: Iterable[tuple[int, int]] = ()) -> bytearray
 def _ranges(text: str, wholes: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
     yield from wholes
     for found in _MARK_OF_LINE.finditer(text):
-        if found.end() > found.start():
-            yield found.start(), found.end() + 1
+        begins, ends = found.span()
+        if ends > begins:
+            yield begins, ends + 1
 
 
 def _next_visible(text: str) -> list[str]:
