@@ -13,7 +13,7 @@ from chalice.test import Client, HTTPResponse
 import wire
 from chalicelib.aws.sqs import NoticeJob, TurnCheck
 from chalicelib.errors import TransientError
-from chalicelib.model import LEASE, EventKind, Policies, SkipReason, SnapshotVersion, TurnState, milliseconds
+from chalicelib.model import LEASE, EventKind, SkipReason, SnapshotVersion, TurnState, milliseconds
 from chalicelib.model.notices.kinds import NoticeKind, Recipient
 from chalicelib.model.turn_decisions import ReplyOutcome
 from chalicelib.notifications import notices
@@ -26,6 +26,7 @@ from chalicelib.web.runner_api import BELL_POLLED_EVERY_SECONDS
 from chalicelib.wiring import Services
 from runner.control_plane.capability import hand_in_capability
 from tests.unit.conftest import ASSISTANT, Clock, FakeMailer, a_tenant
+from tests.unit.support.online_line import UNCAPPED
 from wire import MAX_TEXT_BYTES, MESSAGES_PER_BATCH, Media, Message, Quote
 
 T = "tenantaaaa"
@@ -72,7 +73,7 @@ def client(services: Services) -> Client:
         a_tenant(
             T,
             key_ciphertext=services.key_encryption.encrypt(T, "sk-test"),
-            policies=Policies(replies_per_minute=0, replies_per_contact_per_day=0),
+            policies=UNCAPPED,
         ),
         ASSISTANT,
         by="operator@example.com",
