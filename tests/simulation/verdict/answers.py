@@ -181,7 +181,7 @@ class AnswerPromises:
             else:
                 self._check_turn(*parts[id], call.covers)
             covered = (stored.get((contact.phone, key.partition("#")[2])) for key in call.covers)
-            arrivals = [item["at"] for item in covered if item is not None and not self._is_dated_anew(item)]
+            arrivals = [item["at"] for item in covered if item is not None and not self.is_dated_anew(item)]
             if arrivals and max(arrivals) < arrived_at:
                 self._report("out of order", f"{id} answers what came before what was answered before it")
             arrived_at = max([arrived_at, *arrivals])
@@ -212,14 +212,15 @@ class AnswerPromises:
             item = stored.get((contact.phone, stanza.id))
             if item is None or stanza.readable_at or account.newest[stanza.id].deleted:
                 continue
-            if stanza.id in self.inspector.deliveries.disordered or self._is_dated_anew(item):
+            if stanza.id in self.inspector.deliveries.disordered or self.is_dated_anew(item):
                 continue
             by = self._handed_in_by[item["pk"], item["sk"]]
             if by in latest and item["at"] < latest[by][0]:
                 self._report("out of order", f"{stanza.id} was handed in before {latest[by][1]}")
             latest[by] = max(latest.get(by, ("", "")), (item["at"], stanza.id))
 
-    def _is_dated_anew(self, item: Item) -> bool:
+    def is_dated_anew(self, item: Item) -> bool:
+        """Returns whether a message stands elsewhere than where it came."""
         return (item["pk"], item["sk"]) in self._dated_anew
 
     def _report(self, kind: str, what: str) -> None:

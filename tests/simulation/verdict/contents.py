@@ -129,6 +129,8 @@ class Contents:
         message = chat.get(f"MESSAGE#{key}")
         if message is None or message.get("skipped") is not None or any(key in turn["messages"] for turn in turns):
             return False
+        if self.inspector.answers.is_dated_anew(message):
+            return False  # a person had it answered while the model was asked: it was told what got no answer
         since = session_from(self.world.session(call.tenant)).replies_since or 0
         oldest = max(since, self.world.cloud.clock() - milliseconds(MAX_MESSAGE_AGE))
         return bool(message["sent_at"] > oldest)
