@@ -143,12 +143,12 @@ class Turns(OpenTurns):
         """
         counted: dict[str, Any] = {"calls": turn.calls + 1, "called_at": now} if call else {"due_at": now}
         frozen = replace(refreeze(turn, waiting, now), **counted)
-        changes = {name: getattr(frozen, name) for name in (*_FROZEN, "called_at")}
-        changes |= {**_WITHOUT_TEXT, "versions": frozen.versions or None, "called_at": frozen.called_at or None}
+        changes = {name: getattr(frozen, name) for name in _FROZEN}
+        changes |= {**_WITHOUT_TEXT, "versions": frozen.versions or None, "called_at": frozen.called_at}
         as_read = Check(chat_key(chat.tenant, chat.id), "CHAT", when=Attr("pk").exists() & nothing_changed_since(chat))
         when = unsent() & Attr("revision").eq(turn.revision)
         try:
-            self._table.transact(as_read, Update(*_key(turn), set=changes, add={"calls": int(call)}, when=when))
+            self._table.transact(as_read, Update(*_key(turn), set=changes, add={"calls": 1} if call else {}, when=when))
         except ConditionFailed:
             return None
         return frozen
